@@ -1,0 +1,38 @@
+# make report: the whole report · make test: every test · make lab: JupyterLab · make help: the rest
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lab env prepare lock figures clean
+
+help:     ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 16
+
+report: env  ## run the notebooks: tables, figures and one HTML report in data/runs/demo (ARGS="--profile smoke")
+	$(BIN)/song-metric report $(ARGS)
+
+test: env  ## every test: notebooks, command line, a smoke run, the repository's own consistency
+	$(BIN)/nbdev_test --n_workers 2 --do_print --timing
+	$(BIN)/pytest
+
+lab: env  ## read and rerun the notebooks in JupyterLab
+	$(BIN)/jupyter lab nbs
+
+env: $(VENV)/.installed  ## the environment in .venv, from requirements.lock
+
+$(VENV)/.installed: requirements.lock settings.ini setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "song_metric needs Python 3.10 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+prepare: env  ## after editing a notebook: export the module, clean the notebooks, write the README
+	$(BIN)/python tools/prepare.py
+
+lock: env  ## renew requirements.lock from settings.ini's ranges (needs uv)
+	$(BIN)/python tools/lock.py
+
+clean:  ## remove every run and cache (the environment stays)
+	rm -rf data/runs data/cache _proc

@@ -1,0 +1,120 @@
+"The repository agrees with itself: notebooks, module, README, settings, lock and environment."
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
+@pytest.fixture(scope="module")
+def settings():
+    config = ConfigParser()
+    config.read(ROOT / "settings.ini", encoding="utf-8")
+    return config["DEFAULT"]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    "A copy of the repository in which `make prepare` has run."
+    copy = tmp_path_factory.mktemp("prepared") / "song_metric"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "cache", "__pycache__", "*.egg-info", ".ipynb_checkpoints"))
+    subprocess.run([sys.executable, "tools/prepare.py"], cwd=copy, check=True, capture_output=True, timeout=300, env={**os.environ, "PYTHONPATH": str(copy)})
+    return copy
+
+
+def test_notebooks_are_clean(prepared):
+    dirty = [p.relative_to(ROOT).as_posix() for p in NOTEBOOKS if not filecmp.cmp(p, prepared / p.relative_to(ROOT), shallow=False)]
+    assert not dirty, "run `make prepare` and commit"
+
+
+def test_module_is_exported(prepared):
+    ours = {p.relative_to(ROOT / "song_metric"): p.read_text() for p in (ROOT / "song_metric").rglob("*.py")}
+    fresh = {p.relative_to(prepared / "song_metric"): p.read_text() for p in (prepared / "song_metric").rglob("*.py")}
+    assert ours == fresh, "run `make prepare` and commit"
+
+
+def test_readme_follows_index(prepared):
+    assert (ROOT / "README.md").read_text() == (prepared / "README.md").read_text(), "run `make prepare` and commit"
+
+
+def test_readme_links_lead_somewhere():
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", (ROOT / "README.md").read_text())
+    assert links and not [link for link in links if not (ROOT / link).exists() and not link.startswith("data/runs")]
+
+
+def test_chapters_declare_parameters():
+    chapters = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
+    assert [p.name[:2] for p in chapters] == [f"{i:02d}" for i in range(len(chapters))]
+    for path in chapters:
+        tagged = [c for c in nbformat.read(path, as_version=4).cells if "parameters" in c.metadata.get("tags", [])]
+        assert len(tagged) == 1, f"{path.name} has {len(tagged)} parameters cells"
+        assert all("#" in line for line in tagged[0].source.splitlines()), f"{path.name}: a parameter without its comment"
+
+
+def test_exported_cells_are_short():
+    long = [(path.name, len(cell.source.splitlines())) for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells
+            if cell.cell_type == "code" and cell.source.startswith("#| export") and len(cell.source.splitlines()) > 60]
+    assert not long, long
+
+
+def locked():
+    "Name → requirement lines of the lock."
+    out = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            out.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return out
+
+
+def test_lock_satisfies_settings(settings):
+    lock = locked()
+    for wanted in " ".join(settings[k] for k in ("requirements", "report_requirements", "dev_requirements")).split():
+        wanted = Requirement(wanted)
+        pins = lock.get(canonicalize_name(wanted.name))
+        assert pins, f"{wanted.name} is in settings.ini and not in requirements.lock: run `make lock`"
+        for pin in pins:
+            version, = (s.version for s in pin.specifier)
+            assert wanted.specifier.contains(Version(version)), f"requirements.lock has {pin}, settings.ini asks for {wanted}"
+
+
+def test_environment_is_the_lock(settings):
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = [d for d in environment["dependencies"] if isinstance(d, str)]
+    pip, = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert environment["name"] == settings["lib_name"] and pip == ["-r requirements.lock", "-e ."]
+    python, = (d.split("=")[1] for d in conda if d.startswith("python"))
+    assert Version(python) >= Version(settings["min_python"])
+
+
+@pytest.mark.parametrize("module", ["ali", "baselines", "data", "evaluation", "spectrograms", "visualization", "cli", "runs"])
+def test_module_needs_no_notebook_tools(module):
+    blocked = ["nbdev", "fastcore", "execnb", "papermill", "jupyterlab", "nbconvert", "IPython", "midirenderer", "pretty_midi"]
+    code = f"import sys\nfor name in {blocked}: sys.modules[name] = None\nimport song_metric.{module}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=120)
+
+
+def tracked():
+    if not (ROOT / ".git").exists(): pytest.skip("not a clone")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / n for n in names if n and (ROOT / n).exists()]
+
+
+def test_no_audio_no_pickle_no_machine_paths():
+    for path in tracked():
+        assert path.suffix not in {".wav", ".flac", ".mp3", ".ogg", ".opus", ".pkl", ".pt", ".pth"}, path
+        if path.suffix in {".py", ".ipynb", ".md", ".ini", ".yml", ".yaml", ".csv", ".json", ".toml", ".tex"} and path != Path(__file__):
+            assert not re.search(r"(?<![\w.])/(home|root|Users|work)/", path.read_text(encoding="utf-8")), f"{path} names a machine's folder"
