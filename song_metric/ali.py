@@ -286,7 +286,7 @@ def train(ali, X):
     bf16 = half_precision(device)
     data = X.to(device) if device.type == "cuda" else X
     epochs = range(len(ali.history_), ali.epochs)
-    for epoch in tqdm(epochs, desc="training ALI", unit="epoch", initial=epochs.start, total=ali.epochs, disable=not ali.progress, mininterval=1):
+    for epoch in tqdm(epochs, desc="training ALI", unit="epoch", initial=epochs.start, total=ali.epochs, disable=not (ali.progress and epochs), mininterval=1):
         start = perf_counter()
         losses = train_epoch(game, data, optimizers, ali.batch_size, ali.random_state * 100_003 + epoch, ali.scale_, bf16)
         seconds = perf_counter() - start

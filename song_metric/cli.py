@@ -117,7 +117,7 @@ def runs_command(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    "List the runs with their main scores: each embedding's best adjusted mutual information at song level, with its V-measure."
+    "List the runs with their main scores: each embedding's adjusted mutual information on songs held out, under the better clusterer, with its V-measure."
     folder = runs_folder(runs_dir)
     found = [summarise(path) for path in sorted(folder.glob("*")) if path.is_dir() and (any(path.glob("*/manifest.json")) or (path / "run.json").exists())]
     if as_json: return print(json.dumps(found, indent=1, ensure_ascii=False))

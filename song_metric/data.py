@@ -143,7 +143,7 @@ def file_start(path, size: int = 4096) -> bytes:
     if not head: raise AudioError("empty: the file holds 0 bytes")
     return head
 
-
+# %% ../nbs/00_data.ipynb #00_data-027
 def by_descriptor(path) -> sf.SoundFile:
     "Open a file for libsndfile without telling it the name."
     if os.name == "nt": return sf.SoundFile(os.fspath(path)) # descriptors are not shared between C libraries there
@@ -167,7 +167,7 @@ def open_sound(path) -> sf.SoundFile:
         raise AudioError(f"not audio, or raw sound without a header; convert it to {FORMATS}")
     return counted_mp3(path, sound) if sound.format == "MP3" else sound
 
-# %% ../nbs/00_data.ipynb #00_data-028
+# %% ../nbs/00_data.ipynb #00_data-029
 MP3_KBPS = {True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320), False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)}
 
 
@@ -181,7 +181,7 @@ def mp3_frame(data: bytes, at: int) -> tuple[int, int, int] | None:
     size = samples // 8 * MP3_KBPS[first][kbps] * 1000 // rate + (data[at + 2] >> 1 & 1)
     return size, samples, 4 + ((17 if mono else 32) if first else (9 if mono else 17))
 
-
+# %% ../nbs/00_data.ipynb #00_data-031
 def mp3_frames(data):
     "Yield (where it starts, its `mp3_frame`) for each frame of an MP3 file's bytes, in order; the first must lead to a second."
     at, found = 0, False
@@ -207,7 +207,7 @@ def counted_mp3(path, sound: sf.SoundFile) -> sf.SoundFile:
     sound.close()
     return sf.SoundFile(io.BytesIO(frame.ljust(mp3_frame(frame, 0)[0], b"\0") + data[first:]))
 
-# %% ../nbs/00_data.ipynb #00_data-032
+# %% ../nbs/00_data.ipynb #00_data-035
 def missing_end(path, sound: sf.SoundFile) -> str:
     "How a cut-off file shows that its end is missing, in words; '' where nothing shows it."
     said = f"the header promises {sound.frames / sound.samplerate:.1f} s, but the last second cannot be decoded"
@@ -233,7 +233,7 @@ def ogg_is_cut(path) -> bool:
     segments = data[at + 27 : at + 27 + data[at + 26]] if 0 <= at < len(data) - 27 else b""
     return at >= 0 and (not segments or len(segments) < data[at + 26] or at + 27 + len(segments) + sum(segments) > len(data))
 
-# %% ../nbs/00_data.ipynb #00_data-034
+# %% ../nbs/00_data.ipynb #00_data-037
 SILENT = 1e-4 # peak below -80 dB of full scale
 
 
@@ -282,7 +282,7 @@ def read_preview(path, seconds: float = 30.0, sample_rate: int = 22050) -> np.nd
     "The middle `seconds` of a sound file as one channel, float32, `sample_rate` samples a second; all of it where it is shorter. An `AudioError` where it cannot be used."
     return read_middle(path, seconds, sample_rate)[0]
 
-# %% ../nbs/00_data.ipynb #00_data-040
+# %% ../nbs/00_data.ipynb #00_data-043
 def in_parallel(function, items, workers: int = 0, what: str = "songs"):
     "Yield `function(item)` for each item, in order, computed by `workers` processes (0: one for each core), with a progress bar on the error stream."
     items, workers = list(items), workers if workers > 0 else joblib.cpu_count()
@@ -290,7 +290,7 @@ def in_parallel(function, items, workers: int = 0, what: str = "songs"):
         jobs = joblib.Parallel(n_jobs=min(workers, max(1, len(items))), return_as="generator")
         yield from tqdm(jobs(joblib.delayed(function)(item) for item in items), total=len(items), desc=what, unit="", mininterval=1, delay=0.5)
 
-# %% ../nbs/00_data.ipynb #00_data-043
+# %% ../nbs/00_data.ipynb #00_data-046
 def sources() -> list[str]:
     "Names of the sources there are."
     package = importlib.import_module("song_metric.sources")
@@ -302,7 +302,7 @@ def get_source(name: str):
     if name not in sources(): raise RunError(f"There is no source {name!r}: choose one of {', '.join(sources())} (parameter `source`).")
     return importlib.import_module(f"song_metric.sources.{name}")
 
-# %% ../nbs/00_data.ipynb #00_data-046
+# %% ../nbs/00_data.ipynb #00_data-049
 def catalog_tables(rows: list[dict], rejected: list[dict], min_songs: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Catalog and list of rejected files from a source's rows; songs whose label has fewer than `min_songs` are rejected with that reason."
     catalog = check_catalog(pd.DataFrame(rows, columns=CATALOG_COLUMNS)).sort_values("song_id", ignore_index=True)
@@ -322,7 +322,7 @@ def build_catalog(
     "Ask a source for its songs. A `RunError` for an unknown source, and whatever the source finds impossible."
     return catalog_tables(*get_source(source).catalog(**parameters), min_songs=min_songs)
 
-# %% ../nbs/00_data.ipynb #00_data-049
+# %% ../nbs/00_data.ipynb #00_data-052
 def reason_kind(reason: str) -> str:
     "The part of a reason that many files share: what stands before its first colon."
     return reason.split(":")[0].split(";")[0]

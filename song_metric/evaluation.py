@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['POOLINGS', 'SCORE_COLUMNS', 'CELLS', 'pool_songs', 'make_clusterer', 'clusterers_for', 'unit_scale', 'cluster_scores',
-           'precision_at', 'views', 'score_view', 'shuffled', 'score_shuffled', 'score_embeddings', 'summary_table',
-           'to_markdown', 'compare', 'claim']
+           'rotated', 'precision_at', 'views', 'score_view', 'shuffled', 'score_shuffled', 'score_embeddings',
+           'summary_table', 'to_markdown', 'compare', 'claim']
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-003
 import numpy as np
@@ -52,7 +52,16 @@ def cluster_scores(vectors, labels, clusterer, seed=0):
         groups = make_clusterer(clusterer, len(set(labels)), seed).fit_predict(unit_scale(vectors))
     return v_measure_score(labels, groups), adjusted_mutual_info_score(labels, groups)
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-015
+
+def rotated(vectors):
+    "The same points in `n` coordinates where they have more: `n` points span no more, and all distances stay. k-means and neighbours see distances only, so raw spectrograms cost a fraction."
+    if vectors.shape[1] <= len(vectors): return vectors
+    with threadpool_limits(1):
+        centred = (vectors - vectors.mean(axis=0)).astype(np.float64)
+        size, direction = np.linalg.eigh(centred @ centred.T)
+    return (direction * np.sqrt(size.clip(0))).astype(np.float32)
+
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-016
 def precision_at(vectors, labels, k=10, groups=None):
     "Mean share of the same label among the `k` nearest neighbours of another group; `groups` None: every vector is its own."
     labels, groups = np.asarray(labels), np.arange(len(labels)) if groups is None else np.asarray(groups)
@@ -65,7 +74,7 @@ def precision_at(vectors, labels, k=10, groups=None):
     rank = other.cumsum(axis=1)
     return float((labels[near] == labels[:, None])[other & (rank <= k)].mean())
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-018
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-019
 def views(codes, held_out, scored_examples=0):
     "Yields `(level, pooling, split, vectors, song index of each vector)` for codes `(song, example, [patch,] dimension)`."
     some = codes[:, :scored_examples or None]
@@ -78,16 +87,17 @@ def views(codes, held_out, scored_examples=0):
             if codes.ndim == 4: yield "example", pooling, split, pool_songs(examples[mask[of]], pooling), of[mask[of]]
             yield "song", pooling, split, pool_songs(codes[mask], pooling), np.flatnonzero(mask)
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-020
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-021
 SCORE_COLUMNS = ["embedding", "level", "pooling", "split", "clusterer", "v_measure", "v_measure_std", "ami", "ami_std", "precision_at_10", "dimension", "n", "seeds", "seconds"]
 
 
 def score_view(vectors, labels, song, seeds):
     "One dict for each clusterer: mean and standard deviation over `seeds` of both scores, and precision at 10."
-    precision = precision_at(vectors, labels, groups=song)
+    turned = rotated(vectors)
+    precision = precision_at(turned, labels, groups=song)
     rows = []
     for clusterer in clusterers_for(*vectors.shape, len(set(labels))):
-        v, ami = np.transpose([cluster_scores(vectors, labels, clusterer, s) for s in seeds])
+        v, ami = np.transpose([cluster_scores(turned if clusterer == "k-means" else vectors, labels, clusterer, s) for s in seeds])
         rows.append({"clusterer": clusterer, "v_measure": v.mean(), "v_measure_std": v.std(), "ami": ami.mean(), "ami_std": ami.std(),
                      "precision_at_10": precision, "dimension": vectors.shape[1], "n": len(vectors), "seeds": len(seeds)})
     return rows
@@ -99,7 +109,7 @@ def shuffled(labels, song, seed):
     first = np.asarray(labels)[np.unique(song, return_index=True)[1]]
     return np.random.default_rng(seed).permutation(first)[index]
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-022
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-023
 def score_shuffled(vectors, labels, song, seeds):
     "`score_view` with labels shuffled over songs, another shuffle for each seed."
     each = [pd.DataFrame(score_view(vectors, shuffled(labels, song, s), song, [s])) for s in seeds]
@@ -109,7 +119,7 @@ def score_shuffled(vectors, labels, song, seeds):
                                ami_std=scores["ami"].iloc[:, 1], precision_at_10=table["precision_at_10"].mean(), seeds=len(seeds))
     return out.reset_index().to_dict("records")
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-024
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-025
 def score_embeddings(embeddings, labels, held_out, seeds, seconds=None, scored_examples=0, workers=0, shuffle="PCA"):
     """The tidy table `SCORE_COLUMNS` of `embeddings`, a dict name → codes `(song, example, [patch,] dimension)`, against `labels` `(song,)`.
 
@@ -121,12 +131,12 @@ def score_embeddings(embeddings, labels, held_out, seeds, seconds=None, scored_e
             tasks += [(dict(embedding=row, level=level, pooling=pooling, split=split), job, vectors, song) for row, job in jobs.items()]
     tasks.sort(key=lambda task: -task[2].size)                       # the longest first, so that no core waits at the end
     scored = Parallel(effective_n_jobs(workers or -1), return_as="generator")(delayed(job)(v, labels[song], song, list(seeds)) for _, job, v, song in tasks)
-    rows = [task[0] | row for task, found in zip(tasks, tqdm(scored, total=len(tasks), desc="scoring", unit="view", mininterval=1)) for row in found]
+    rows = [task[0] | row for found, task in zip(tqdm(scored, total=len(tasks), desc="scoring", unit="view", mininterval=1), tasks) for row in found]
     table = pd.DataFrame(rows).assign(seconds=lambda t: t["embedding"].map(seconds or {}))
     order = {name: i for i, name in enumerate([*embeddings, "shuffled labels"])}
     return table.sort_values(["embedding", "level", "pooling", "split"], key=lambda c: c.map(order) if c.name == "embedding" else c, kind="stable")[SCORE_COLUMNS].round(6).reset_index(drop=True)
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-027
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-028
 def summary_table(scores, level="song", split="held_out", pooling="mean"):
     "The poster's table: a row an embedding, columns `(clusterer, score)`, cells 'mean ± deviation'. An example of a whole-example embedding is not pooled."
     split = split if (scores["split"] == split).any() else "all"
@@ -144,7 +154,7 @@ def to_markdown(table):
     line = lambda cells: "| " + " | ".join(str(c).replace("|", r"\|") for c in cells) + " |"
     return "\n".join([line([table.index.name or "", *table.columns]), line(["---"] * (1 + table.shape[1])), *(line([i, *row]) for i, row in zip(table.index, table.to_numpy()))]) + "\n"
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-030
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-031
 CELLS = [(c, s) for c in ("k-means", "gmm-diag") for s in ("v_measure", "ami")]
 
 
@@ -160,7 +170,7 @@ def compare(scores, embedding, other, level="song", split="held_out", pooling="m
         out[clusterer, score] = (a[score] / b[score] if b[score] else float("nan"), int(np.sign(gap)) * bool(clear))
     return out
 
-# %% ../nbs/04_evaluation.ipynb #04_evaluation-031
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-032
 def claim(scores, embedding="ALI", other="PCA", **view):
     "One sentence on the poster's claim: which way it came out, and by how much."
     cells = compare(scores, embedding, other, **view)

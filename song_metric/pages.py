@@ -77,10 +77,11 @@ def formula(latex: str, block: bool = False) -> str | None:
     import matplotlib
     from matplotlib.font_manager import FontProperties
     from matplotlib.mathtext import math_to_image
-    drawing = io.BytesIO()
+    drawing, text = io.BytesIO(), re.sub(r"\\[bB]igg?[lrm]?(?![a-zA-Z])", "", " ".join(latex.split())) # mathtext has brackets of one size
+    text = re.sub(r"\\(mathcal|mathbb|mathrm|mathbf) +(\w)", r"\\\1{\2}", text)
     try:
-        with matplotlib.rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "song_metric"}):
-            depth = math_to_image(f"${' '.join(latex.split())}$", drawing, prop=FontProperties(size=12), dpi=72, format="svg")
+        with matplotlib.rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "song_metric", "savefig.transparent": True}):
+            depth = math_to_image(f"${text}$", drawing, prop=FontProperties(size=12), dpi=72, format="svg")
     except (ValueError, RuntimeError): return None
     width, height = (float(size) / 12 for size in re.search(rb'width="([\d.]+)pt" height="([\d.]+)pt"', drawing.getvalue()).groups())
     data = base64.b64encode(drawing.getvalue()).decode()
@@ -193,9 +194,9 @@ def verdict(run) -> str:
 
 
 def best_scores(run) -> list[dict]:
-    "For each embedding its row with the highest adjusted mutual information, over all songs at song level (where there are such rows), best first."
+    "For each embedding its clusterer with the highest adjusted mutual information, on songs held out, each the mean of its codes (where there are such rows), best first."
     rows = [{**row, **{name: number(row.get(name)) for name in ("v_measure", "ami", "precision_at_10")}} for row in rows_of(Path(run) / "04_evaluation" / "scores.csv")]
-    for column, wanted in (("level", "song"), ("split", "all")):
+    for column, wanted in (("level", "song"), ("split", "held_out"), ("pooling", "mean")):
         rows = [row for row in rows if row.get(column) == wanted] or rows
     best = {}
     for row in rows:

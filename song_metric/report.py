@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['KINDS', 'BOOKKEEPING', 'UNCOMPARED', 'UsageError', 'declared_parameters', 'Notebook', 'read_notebook',
            'notebooks_folder', 'chapters', 'toy_notebook', 'parse_value', 'fits', 'checked', 'profiles', 'load_profile',
-           'default_run', 'imported_names', 'module_sources', 'code_digest', 'folder_digest', 'outside_digest',
-           'comparable', 'reason_to_run', 'Lock', 'collapse', 'Screen', 'tidy_streams', 'kernel_environment',
-           'kernel_manager', 'sentences', 'failure', 'execute', 'run_chapter', 'Plan', 'check_source', 'make_plan',
-           'record', 'run_chapters', 'memory', 'share_figures', 'best_table', 'report', 'json_of']
+           'default_run', 'imported_names', 'essence', 'module_sources', 'code_digest', 'folder_digest',
+           'outside_digest', 'comparable', 'reason_to_run', 'Lock', 'collapse', 'Screen', 'tidy_streams',
+           'kernel_environment', 'kernel_manager', 'sentences', 'failure', 'execute', 'run_chapter', 'Plan',
+           'check_source', 'make_plan', 'record', 'run_chapters', 'memory', 'rows_but_seconds', 'share_figures',
+           'score_table', 'report', 'json_of']
 
 # %% ../nbs/report.ipynb #report-002
 import ast
@@ -23,6 +24,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -30,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .pages import best_scores, duration, verdict, write_pages
+from .pages import duration, rows_of, verdict, write_pages
 from .runs import RunError, changed_output, file_sha256, home, outputs, read_manifest, run_dir, stat_of, write_json
 
 # %% ../nbs/report.ipynb #report-005
@@ -181,7 +183,17 @@ def imported_names(source: str, module: str = "song_metric.notebook") -> set[str
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"song_metric(\.\w+)+\.?", node.value): found.add(node.value)
     return {name for name in found if name and name.startswith("song_metric.")}
 
-# %% ../nbs/report.ipynb #report-027
+# %% ../nbs/report.ipynb #report-028
+@lru_cache(maxsize=1000)
+def essence(source: str) -> str:
+    "A source without comments, docstrings and layout; the source itself where it is no plain Python."
+    try: tree = ast.parse(source)
+    except SyntaxError: return source
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, clean=False) is not None: node.body[0].value.value = ""
+    return ast.unparse(tree)
+
+# %% ../nbs/report.ipynb #report-030
 def module_sources(names: set[str], package, source: str = "") -> dict[str, str]:
     "Sources of the package's modules in `names`, and of all that those import in turn, by name. A name that ends with a dot is completed by `source`. `package`: the folder of `song_metric`."
     files = {}
@@ -201,9 +213,9 @@ def code_digest(notebook: Notebook, package=None, source: str = "") -> str:
     "SHA-256 of a chapter's code: its code cells, and the modules of this package that they import, with the module of its `source`, if it has one."
     package = Path(package or home() / "song_metric")
     modules = module_sources(set().union(*map(imported_names, notebook.code)), package, source)
-    return hashlib.sha256(json.dumps([notebook.code, sorted(modules.items())]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([[*map(essence, notebook.code)], {name: essence(text) for name, text in sorted(modules.items())}]).encode()).hexdigest()
 
-# %% ../nbs/report.ipynb #report-031
+# %% ../nbs/report.ipynb #report-034
 def folder_digest(folder, skip=()) -> str:
     "SHA-256 over the folder's own path and relative path, size and time of change of every file below it, except below the folders in `skip`."
     folder, digest = Path(folder).resolve(), hashlib.sha256()
@@ -225,7 +237,7 @@ def outside_digest(parameters: dict, skip=()) -> str | None:
     songs = home() / "data" / "demo" / "songs.csv"
     return file_sha256(songs) if parameters["source"] == "demo" and songs.exists() else ""
 
-# %% ../nbs/report.ipynb #report-033
+# %% ../nbs/report.ipynb #report-036
 UNCOMPARED = ("run", "workers", "data") # where, and with how many processes: results do not depend on them (the data folder counts through its digest)
 
 
@@ -249,7 +261,7 @@ def reason_to_run(folder, parameters: dict, code: str, outside: str | None) -> s
     gone = changed_output(folder)
     return f"{gone} is missing or altered" if gone else None
 
-# %% ../nbs/report.ipynb #report-035
+# %% ../nbs/report.ipynb #report-038
 class Lock:
     "Context manager: the run's folder belongs to this process until the end of the `with`; a `RunError` when another process holds it."
 
@@ -278,7 +290,7 @@ class Lock:
 
     def __exit__(self, *error): self.path.unlink(missing_ok=True)
 
-# %% ../nbs/report.ipynb #report-038
+# %% ../nbs/report.ipynb #report-041
 def collapse(text: str) -> str:
     "A stream as a terminal would leave it: of the states parted by carriage returns the last one, without control sequences."
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n")
@@ -312,7 +324,7 @@ class Screen:
         self.line(collapse(self.tail))
         self.tail = ""
 
-# %% ../nbs/report.ipynb #report-040
+# %% ../nbs/report.ipynb #report-043
 def tidy_streams(path) -> None:
     "In the executed notebook at `path`, join each cell's pieces of one stream and keep only the last state of its progress bars."
     notebook = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -330,7 +342,7 @@ def tidy_streams(path) -> None:
     aside.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(aside, path)
 
-# %% ../nbs/report.ipynb #report-042
+# %% ../nbs/report.ipynb #report-045
 def kernel_environment(width: int) -> dict[str, str]:
     "Environment of a kernel whose progress bars are shown in `width` columns, without warnings that are no concern here."
     quiet = "ignore:IProgress not found" # tqdm, on widgets that only JupyterLab shows
@@ -364,7 +376,7 @@ def sentences(package=None) -> set[str]:
     sources = [path.read_text(encoding="utf-8") for path in Path(package or home() / "song_metric").rglob("*.py")]
     return {name for source in sources for name in re.findall(r"^class (\w+Error)\b", source, re.M)}
 
-# %% ../nbs/report.ipynb #report-043
+# %% ../nbs/report.ipynb #report-046
 def failure(notebook: Notebook, error, executed) -> RunError:
     "The `RunError` that tells of a chapter's failure: `error` is papermill's, `executed` the executed notebook's path."
     where = f"The executed notebook is {executed}"
@@ -396,7 +408,7 @@ def execute(notebook: Notebook, folder, parameters: dict, screen: Screen) -> Non
         screen.close()
         if target.exists(): tidy_streams(target)
 
-# %% ../nbs/report.ipynb #report-045
+# %% ../nbs/report.ipynb #report-048
 def run_chapter(notebook: Notebook, folder, parameters: dict, code: str, outside: str | None, screen: Screen) -> dict:
     "Run a chapter, complete its manifest with parameters and digests, and return it. A `RunError` when it fails or leaves no manifest."
     folder, start = Path(folder), time.perf_counter()
@@ -414,7 +426,7 @@ def run_chapter(notebook: Notebook, folder, parameters: dict, code: str, outside
     write_json(folder / "manifest.json", manifest)
     return manifest
 
-# %% ../nbs/report.ipynb #report-047
+# %% ../nbs/report.ipynb #report-050
 @dataclass(frozen=True)
 class Plan:
     "A report to be made: the chapters, the parameters set for them (profile and command line), and the run's folder."
@@ -436,7 +448,7 @@ class Plan:
         "All of a chapter's parameters but `run`, as they will be."
         return {name: self.values.get(name, default) for name, default in notebook.parameters.items() if name != "run"}
 
-# %% ../nbs/report.ipynb #report-048
+# %% ../nbs/report.ipynb #report-051
 def check_source(plan: Plan) -> None:
     "A `UsageError` when the plan's source does not exist, or its folder of music is not given or not there."
     known = sorted(path.stem for path in (home() / "song_metric" / "sources").glob("[a-z]*.py"))
@@ -464,14 +476,14 @@ def make_plan(profile="demo", run=None, overrides=None, nbs=None, root=None) -> 
     except RunError as error: raise UsageError(str(error)) from None
     return replace(draft, folder=folder)
 
-# %% ../nbs/report.ipynb #report-051
+# %% ../nbs/report.ipynb #report-054
 def record(plan: Plan, state: str, **more) -> None:
     "Write `run.json` into the run's folder: profile, source, parameters that were set, chapters, and the report's state."
     values = {name: Path(value).name if name == "data" and value else value for name, value in plan.values.items()}
     write_json(plan.folder / "run.json", dict(run=plan.folder.name, profile=plan.profile, source=plan.source, seed=plan.parameter("seed"), state=state, set=values,
         chapters=[notebook.name for notebook in plan.notebooks], time=datetime.now(timezone.utc).isoformat(timespec="seconds"), **more))
 
-# %% ../nbs/report.ipynb #report-052
+# %% ../nbs/report.ipynb #report-055
 def run_chapters(plan: Plan, console: Console, force=False) -> int:
     "Run those of the plan's chapters that have to run, a line each; the number of chapters run."
     ran = 0
@@ -497,7 +509,12 @@ def memory(manifest: dict) -> str:
     "A chapter's peak memory, where it is known, as the end of a line."
     return f", peak memory {manifest['peak_memory_mb']:,.0f} MB" if manifest.get("peak_memory_mb") else ""
 
-# %% ../nbs/report.ipynb #report-054
+# %% ../nbs/report.ipynb #report-057
+def rows_but_seconds(path) -> list[dict]:
+    "Rows of a CSV file without the column `seconds`, which differs from run to run."
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows_of(path)]
+
+
 def share_figures(plan: Plan) -> list[str]:
     "Copy the demo's tables and figures to `figures/` where they differ, and return the names of those; nothing for any other run."
     target = home() / "figures"
@@ -507,18 +524,20 @@ def share_figures(plan: Plan) -> list[str]:
         for name in outputs(plan.folder / chapter):
             path = plan.folder / chapter / name
             if "/" in name or path.suffix not in kinds or (chapter == "04_evaluation" and path.suffix == ".csv" and name != "scores.csv"): continue
-            if (target / name).exists() and (target / name).read_bytes() == path.read_bytes(): continue
+            if (target / name).exists() and (rows_but_seconds(target / name) == rows_but_seconds(path) if path.suffix == ".csv" else (target / name).read_bytes() == path.read_bytes()): continue
             target.mkdir(exist_ok=True)
             shutil.copyfile(path, target / name)
             copied.append(name)
     return copied
 
-# %% ../nbs/report.ipynb #report-055
-def best_table(scores: list[dict]) -> Table:
-    "The terminal's table of the best row of each embedding."
-    table = Table("embedding", "pooling", "clusterer", "V-measure", "AMI", "P@10", title="Each embedding's best score, all songs", title_justify="left")
-    for row in scores:
-        table.add_row(*(Text(str(row[name])) for name in ("embedding", "pooling", "clusterer")), *(f"{row[name]:.3f}" if row[name] is not None else "–" for name in ("v_measure", "ami", "precision_at_10")))
+# %% ../nbs/report.ipynb #report-058
+def score_table(run) -> Table | None:
+    "The evaluation's `summary.csv` as a table for the terminal; None where there is none."
+    rows = rows_of(Path(run) / "04_evaluation" / "summary.csv")
+    if not rows: return None
+    table = Table(title="Songs held out from fitting, each the mean of its codes; ± over the clusterers' seeds", title_justify="left")
+    for i, name in enumerate(rows[0]): table.add_column(Text(name), justify="right" if i else "left")
+    for row in rows: table.add_row(*(Text(str(value)) for value in row.values()))
     return table
 
 
@@ -536,7 +555,7 @@ def report(profile="demo", run=None, overrides=None, *, nbs=None, root=None, for
         if ran or (json_of(plan.folder / "run.json") or {}).get("state") != "complete": record(plan, "complete", seconds=round(time.perf_counter() - start, 1))
         page = write_pages(plan.folder)
         copied = share_figures(plan)
-    if scores := best_scores(plan.folder): console.print(best_table(scores))
+    if table := score_table(plan.folder): console.print(table)
     if words := verdict(plan.folder): console.print(Text(words))
     if copied: console.print(Text(f"figures/ has changed: {', '.join(copied)}"), soft_wrap=True)
     console.print(Text(f"{'Finished' if ran else 'Nothing had changed'} after {duration(time.perf_counter() - start)}. The report: ").append(str(page), "bold"), soft_wrap=True)

@@ -56,7 +56,7 @@ class SpectrogramSettings:
         "(bands, frames) of one spectrogram."
         return self.bands or self.n_fft // 2, self.frames
 
-
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-011
 def check_settings(settings) -> None:
     "A `RunError` where settings are impossible."
     for name in ("frames", "examples", "sample_rate", "n_fft"):
@@ -69,7 +69,7 @@ def check_settings(settings) -> None:
     if settings.n_samples < settings.n_fft: raise RunError(f"An example of {settings.seconds:g} s is shorter than one window of {settings.n_fft} samples: make seconds larger or n_fft smaller.")
     if settings.hop_length < 1: raise RunError(f"{settings.frames} frames do not fit in {settings.seconds:g} s: make frames smaller or seconds larger.")
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-012
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-014
 def hann(n_fft: int) -> np.ndarray:
     "Periodic Hann window of `n_fft` samples, float32."
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype("float32")
@@ -80,7 +80,7 @@ def short_time_spectra(sound: np.ndarray, settings: SpectrogramSettings) -> np.n
     windows = np.lib.stride_tricks.sliding_window_view(sound, settings.n_fft)[:: settings.hop_length][: settings.frames]
     return scipy.fft.rfft(windows * hann(settings.n_fft), axis=-1, overwrite_x=True)
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-015
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-017
 def mel_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
     "Mel filters (band, n_fft / 2 + 1), float32, sparse; a `RunError` where a band is too narrow to hold any frequency."
     from librosa.filters import mel
@@ -89,7 +89,7 @@ def mel_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
     if empty: raise RunError(f"{empty} of {settings.bands} mel bands are too narrow for n_fft = {settings.n_fft}: make bands smaller or n_fft larger.")
     return scipy.sparse.csr_array(filters)
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-017
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-019
 def linear_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
     "Averages of adjacent frequencies (band, n_fft / 2 + 1), float32, sparse; sizes differ by one where the division leaves a rest. The Nyquist frequency is left out."
     bins, bands = settings.n_fft // 2, settings.bands or settings.n_fft // 2
@@ -109,7 +109,7 @@ def band_frequencies(settings: SpectrogramSettings) -> np.ndarray:
     filters = band_filters(settings)
     return filters @ np.arange(settings.n_fft // 2 + 1) * settings.sample_rate / settings.n_fft / filters.sum(axis=1)
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-020
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-022
 FLOOR_DB = -80.0
 
 
@@ -128,7 +128,7 @@ def spectrograms(sounds, settings: SpectrogramSettings, filters=None) -> np.ndar
     decibels = 10 * np.log10(np.maximum(out / peak, np.float32(10 ** (FLOOR_DB / 10))))
     return np.clip(1 - decibels / np.float32(FLOOR_DB), 0, 1).astype("float16")
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-029
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-031
 def example_starts(n_preview: int, settings: SpectrogramSettings, song_id: str = "", seed: int = 0) -> np.ndarray:
     "First sample of each example in a preview of `n_preview` samples (example,), ascending; uniform, drawn from `seed` and `song_id` alone. An `AudioError` where none fits."
     if n_preview < settings.n_samples: raise AudioError(f"too short: {n_preview / settings.sample_rate:.1f} s, and one example takes {settings.seconds:g} s")
@@ -136,7 +136,7 @@ def example_starts(n_preview: int, settings: SpectrogramSettings, song_id: str =
     draws = np.random.default_rng([seed, name]).random(settings.examples)
     return np.sort((draws * (n_preview - settings.n_samples + 1)).astype(int))
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-032
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-034
 def song_examples(
     song, # path of a sound file, or samples (sample,) at the settings' sample rate, one channel
     settings: SpectrogramSettings = SpectrogramSettings(),
@@ -159,7 +159,7 @@ def examples_and_offsets(song, settings, song_id="", seed=0, filters=None) -> tu
     pictures = spectrograms([sound[start : start + settings.n_samples] for start in starts], settings, filters)
     return pictures, (begin + starts / settings.sample_rate).astype("float32")
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-035
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-037
 def work_key(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int) -> str:
     "SHA-256 of all that the examples depend on: settings, seed, and each song's id, path, size and time of change, in the catalog's order."
     key = hashlib.sha256(json.dumps([asdict(settings), seed, list(SpectrogramSettings.__dataclass_fields__)]).encode())
@@ -200,14 +200,14 @@ class UnfinishedWork:
         np.save(offsets_path, self.offsets[keep])
         for path in (self.note, *self.paths.values()): path.unlink(missing_ok=True)
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-039
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-041
 def song_or_reason(song: tuple, settings: SpectrogramSettings, seed: int, filters):
     "(examples, offsets) of a song given as (song_id, path), or the reason why there are none, as text."
     try: return examples_and_offsets(song[1], settings, song[0], seed, filters)
     except AudioError as error: return str(error)
     except Exception as error: return f"cannot be read: {error or type(error).__name__}" # whatever a decoder may do, the run goes on
 
-
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-042
 def compute_examples(
     catalog: pd.DataFrame, # songs, with song_id and path
     settings: SpectrogramSettings,
@@ -221,7 +221,7 @@ def compute_examples(
     todo, before, reasons = np.flatnonzero(~work.done), int(work.done.sum()), {}
     songs = list(zip(catalog["song_id"].iloc[todo], catalog["path"].iloc[todo]))
     results = in_parallel(partial(song_or_reason, settings=settings, seed=seed, filters=filters), songs, workers, "spectrograms")
-    for song, result in zip(todo, results):
+    for result, song in zip(results, todo):
         if isinstance(result, str): reasons[song] = result
         else: work.add(song, *result)
     if not work.done.any(): raise RunError(f"None of the {len(catalog)} songs could be read, the first because: {next(iter(reasons.values()), 'the catalog is empty')}. Run the notebook 00_data.ipynb again.")
@@ -229,11 +229,10 @@ def compute_examples(
     work.save(Path(folder) / "examples.npy", Path(folder) / "offsets.npy")
     return kept, pd.DataFrame([dict(path=catalog["song_id"].iloc[song], reason=reason) for song, reason in reasons.items()], columns=REJECTED_COLUMNS), before
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-042
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-045
 def load_examples(run) -> tuple[np.ndarray, pd.DataFrame]:
     "A run's examples (song, example, band, frame), float16, as a memory map, and its songs in the same order. `run`: its folder, or the `Chapter` that reads. A `RunError` where they have not been made."
-    read = run.read if isinstance(run, Chapter) else partial(read_artifact, run)
-    paths = [read("01_spectrograms", name) for name in ("examples.npy", "songs.csv")]
+    paths = [read_artifact(run, "01_spectrograms", name) for name in ("examples.npy", "songs.csv")]
     return np.load(paths[0], mmap_mode="r"), load_catalog(paths[1])
 
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import song_metric
 from rich.console import Console
 
-from song_metric.report import UsageError, chapters, make_plan, notebooks_folder, report
+from song_metric.report import UsageError, chapters, make_plan, notebooks_folder, report, share_figures
 from song_metric.runs import RunError, read_artifact, read_manifest
 
 
@@ -82,6 +82,21 @@ def test_manifest_and_executed_notebook(toys):
     executed = json.loads((toys.root / "smoke" / "01_second" / "notebook.ipynb").read_text())
     streams = ["".join(output["text"]) for cell in executed["cells"] for output in cell.get("outputs", []) if output["output_type"] == "stream"]
     assert "50/50 steps\n" in streams and not any("\r" in text or "49/50" in text for text in streams)
+
+
+def test_the_demos_figures_are_shared(toys, monkeypatch):
+    monkeypatch.setattr("song_metric.report.home", lambda: toys.nbs.parent)
+    figures = toys.nbs.parent / "figures"
+    for chapter, name, text in (("04_evaluation", "scores.csv", "ami,seconds\n.5,1\n"), ("04_evaluation", "other.csv", "x"), ("04_evaluation", "summary.tex", "x"), ("05_visualization", "tsne.png", "x")):
+        (toys.root / "demo" / chapter).mkdir(parents=True, exist_ok=True)
+        (toys.root / "demo" / chapter / name).write_text(text)
+    for options in (dict(profile="smoke"), dict(overrides={"seed": "1"}), dict(overrides={"songs": "3"})):
+        assert share_figures(make_plan(nbs=toys.nbs, root=toys.root, **options)) == []
+    plan = make_plan(nbs=toys.nbs, root=toys.root, overrides={"workers": "2"})
+    assert share_figures(plan) == ["scores.csv", "summary.tex", "tsne.png"] == sorted(path.name for path in figures.iterdir())
+    (figures / "scores.csv").write_text("ami,seconds\n.5,2\n")
+    (figures / "tsne.png").write_text("y")
+    assert share_figures(plan) == ["tsne.png"]
 
 
 def test_names_of_songs_stay_text(toys):

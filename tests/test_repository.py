@@ -9,11 +9,15 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import soundfile as sf
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from song_metric.ali import ALIEmbedding
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
@@ -68,6 +72,37 @@ def test_exported_cells_are_short():
     long = [(path.name, len(cell.source.splitlines())) for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells
             if cell.cell_type == "code" and cell.source.startswith("#| export") and len(cell.source.splitlines()) > 60]
     assert not long, long
+
+
+def fenced(language):
+    "The README's code blocks in a language."
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+
+
+def test_readme_commands_exist():
+    commands = [line.split("#")[0].split() for block in fenced("bash") for line in block.splitlines() if line.strip()]
+    makefile = (ROOT / "Makefile").read_text()
+    assert ["make", "report"] in commands and ["make", "test"] in commands
+    for words in commands:
+        if words[0] == "make": assert re.search(rf"^{words[1]}:", makefile, re.M), words
+        elif words[0].endswith("song-metric"):
+            shown = subprocess.run([Path(sys.executable).with_name("song-metric"), words[1], "--help"], capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "COLUMNS": "200", "TERM": "dumb"}).stdout
+            assert all(option in shown for option in words if option.startswith("--")), words
+
+
+def test_readme_example_runs(tmp_path):
+    "The README's Python example, as it stands, on six files and freshly made weights."
+    example, = fenced("python")
+    assert len(example.splitlines()) <= 14
+    rng = np.random.default_rng(0)
+    (tmp_path / "my-music/somebody").mkdir(parents=True)
+    (tmp_path / "data/runs/demo/03_ali").mkdir(parents=True)
+    for i in range(6):
+        sf.write(tmp_path / f"my-music/somebody/song {i}.mp3", .3 * np.sin(np.arange(22050 * 7) * (.02 + .01 * i)) + .01 * rng.normal(size=22050 * 7), 22050)
+    ALIEmbedding(epochs=0, width=4).fit(rng.random((4, 64, 96))).save(tmp_path / "data/runs/demo/03_ali/ali.safetensors")
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"Nearest to song 0\.mp3 are \['song \d\.mp3'(, 'song \d\.mp3'){4}\]", done.stdout)
 
 
 def locked():
