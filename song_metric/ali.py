@@ -23,6 +23,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn.functional import softplus
+from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
 # %% ../nbs/03_ali.ipynb #03_ali-006
@@ -99,6 +100,8 @@ class Discriminator(nn.Module):
         self.of_x = nn.Sequential(*layers, nn.Flatten(), *dense(c[-1] * sizes[-1][0] * sizes[-1][1]))
         self.of_z = nn.Sequential(*dense(latent_dim), *dense(hidden))
         self.joint = nn.Sequential(*dense(2 * hidden), *dense(hidden), nn.Linear(hidden, 1))
+        for layer in list(self.modules()):
+            if isinstance(layer, (nn.Conv2d, nn.Linear)): spectral_norm(layer)
 
     def forward(self, x, z):
         return self.joint(torch.cat([self.of_x(x), self.of_z(z)], dim=1)).float().squeeze(1)
@@ -121,15 +124,16 @@ class OtherPlayer(torch.autograd.Function):
 class Game(nn.Module):
     "Encoder, decoder and discriminator for examples of one shape `(band, frame)`."
 
-    def __init__(self, shape, latent_dim=64, width=16, dropout=0.2):
+    def __init__(self, shape, latent_dim=64, width=16, dropout=0.2, noise=0.5):
         super().__init__()
+        self.noise = noise
         self.encoder = Encoder(shape, latent_dim, width)
         self.decoder = Decoder(shape, latent_dim, width)
-        self.discriminator = Discriminator(shape, latent_dim, width, dropout)
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 nn.init.kaiming_normal_(layer.weight, a=0.1)
                 if layer.bias is not None: nn.init.zeros_(layer.bias)
+        self.discriminator = Discriminator(shape, latent_dim, width, dropout)
 
     def forward(self, x):
         "The logits of the encoder's pairs and of the decoder's, `(n,)` each; gradients reach all three nets with the right sign."
@@ -138,7 +142,9 @@ class Game(nn.Module):
         z = torch.randn_like(mean)
         logits = {}
         x_tilde = OtherPlayer.apply(self.decoder(z), logits, -1)
-        both = self.discriminator(torch.cat([x.to(x_tilde.dtype), x_tilde]), torch.cat([OtherPlayer.apply(z_hat, logits, 1), z]))
+        shown = torch.cat([x.to(x_tilde.dtype), x_tilde])
+        if self.training: shown = shown + self.noise * torch.randn_like(shown)
+        both = self.discriminator(shown, torch.cat([OtherPlayer.apply(z_hat, logits, 1), z]))
         logits[1], logits[-1] = both.detach().chunk(2)
         return both.chunk(2)
 
@@ -216,10 +222,10 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
     `checkpoint`: a file to write after each epoch and to go on from. `callback(embedding, epoch)`: a dict of numbers for the history, called after each epoch.
     After `fit`: `game_` (the nets), `history_` (a list of dicts, one an epoch), `scale_` (mean and deviation of the data)."""
 
-    def __init__(self, latent_dim=64, width=16, epochs=20, batch_size=128, learning_rate=2e-4, dropout=0.2, random_state=0, device="auto",
+    def __init__(self, latent_dim=64, width=16, epochs=20, batch_size=128, learning_rate=2e-4, dropout=0.2, noise=0.5, random_state=0, device="auto",
                  checkpoint=None, callback=None, progress=True):
         self.latent_dim, self.width, self.epochs, self.batch_size, self.learning_rate = latent_dim, width, epochs, batch_size, learning_rate
-        self.dropout, self.random_state, self.device = dropout, random_state, device
+        self.dropout, self.noise, self.random_state, self.device = dropout, noise, random_state, device
         self.checkpoint, self.callback, self.progress = checkpoint, callback, progress
 
     def fit(self, X, y=None):
@@ -233,7 +239,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
     def _start(self, shape, scale):
         self.shape_, self.scale_, self.history_ = shape, scale, []
         self.device_ = pick_device(self.device)
-        self.game_ = Game(shape, self.latent_dim, self.width, self.dropout).to(self.device_, memory_format=torch.channels_last)
+        self.game_ = Game(shape, self.latent_dim, self.width, self.dropout, self.noise).to(self.device_, memory_format=torch.channels_last)
 
     def transform(self, X): return self.encode(X)["code"]
 
@@ -247,7 +253,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
 
     def settings(self):
         "What defines the embedding, as JSON would hold it."
-        return {k: getattr(self, k) for k in ("latent_dim", "width", "epochs", "batch_size", "learning_rate", "dropout", "random_state")}
+        return {k: getattr(self, k) for k in ("latent_dim", "width", "epochs", "batch_size", "learning_rate", "dropout", "noise", "random_state")}
 
     def save(self, path):
         "Write weights, settings and history to one safetensors file."
@@ -354,6 +360,6 @@ def diagnose(health, latent_dim):
     "Each known failure with the numbers that speak of it and whether it is present: a list of `(failure, evidence, present)`."
     rough = health["roughness_ratio"]
     return [("the discriminator wins, the decoder gives noise", f"accuracy {health['discriminator_accuracy']:.2f}, roughness {rough:.2f} times the data's",
-             health["discriminator_accuracy"] > 0.98 and not 1 / 3 < rough < 3),
+             health["discriminator_accuracy"] > 0.98 and not 2 / 3 < rough < 1.5),
             ("the discriminator ignores the code", f"a foreign code moves the logit by {health['reliance_on_z']:.2f} deviations", health["reliance_on_z"] < 0.05),
             ("one code for all examples", f"{health['active_dimensions']} of {latent_dim} dimensions active", health["active_dimensions"] < max(1, latent_dim // 10))]

@@ -22,119 +22,136 @@ from pathlib import Path
 
 CORPUS_SEED = 2018
 SECONDS = 30.5            # a preview is 30 seconds; the rest lets the last notes ring
+BORROWED_GROOVE, BORROWED_SOUND, CROSSOVER = .3, .06, .06   # how often a band, one of its players, a song comes from a neighbouring genre
 PPQ = 192                 # mma's ticks in a quarter note
 COLUMNS = ["song_id", "genre", "artist", "album", "title", "file", "sha256", "bytes", "seed", "groove", "tempo", "key", "mode",
            "beats", "lead", "crossover"]
 
 # ------------------------------------------------------------------------------------------------------------ genres
-# grooves: "library:Groove slowest-fastest". Patches are General MIDI programs from 0, by family, and a band draws one of each.
-# Families that a genre does not name keep the groove's own sound.
+# grooves: "library:Groove slowest-fastest", in beats a minute. Sounds are General MIDI programs from 0, by family of instruments: a band
+# draws one of each, the first of a list most often. A family that a genre does not name goes to the genre's riff_patch, or keeps the
+# groove's own sound. chords name lists of CHORDS. mix shifts the loudness of the players, swaps replaces drums (ride for hi-hat, rim for snare ...).
 GENRES = {
 "blues": dict(
     grooves="stdlib:Blues 84-124, stdlib:SlowBlues 60-84, stdlib:FastBlues 140-184, stdlib:CountryBlues 92-138, stdlib:Blues128 62-88, "
             "stdlib:BoggieWoggie 112-156, casio:Blues 92-128, casio:ShuffleBoogie 112-156, stdlib:ShuffleBoggie 112-150, zoom:BLUS01 84-120, "
             "zoom:BLUS02 76-116, zoom:SHFL01 96-132, casio:SlowRock 66-90",
     chords=["blues"] * 4 + ["shared"], scales=["blues", "blues", "minor_pentatonic", "mixolydian"], minor=.2, swing=.8, density=(.35, .6),
-    lead=[22, 26, 27, 29, 66, 0, 16, 28], kit=[0, 8, 0, 32], keys=[0, 1, 3, 4], organ=[16, 17, 18], guitar=[25, 26, 27, 29], bass=[32, 33, 34],
-    riffs=["strum", "stab", "shuffle"], basses=["walk", "root8", "boogie"], riff_patch=[0, 3, 16, 26, 27], neighbours=["jazz", "rock", "soul", "swing", "country"]),
+    lead=[27, 22, 66, 26, 29, 0, 16], kit=[0, 8, 0, 32], keys=[0, 1, 3, 4], organ=[16, 17, 18], guitar=[25, 26, 27, 29], bass=[32, 33, 34],
+    riffs=["strum", "stab", "shuffle"], basses=["walk", "root8", "boogie"], riff_patch=[0, 3, 16, 26, 27], mix=dict(drum=-8, lead=6), swaps=[{}, {42: 51}, {38: 37}],
+    neighbours=["jazz", "rock", "soul", "swing", "country"]),
 "bossa": dict(
     grooves="stdlib:BossaNova 112-150, stdlib:Samba 92-124, kara:kbossaA 112-146, yamaha:JazzBossaA 112-146, stdlib:Beguine 100-132, "
             "stdlib:JazzRhumba 104-136, yamaha:QuandoGSMainA 116-146, zoom:BOSSA01 104-140, zoom:BOSSA02 104-140, zoom:SAMBA01 92-120, stdlib:LatinWaltz 110-150",
     chords=["jazz", "jazz", "bossa", "bossa", "shared"], scales=["major", "major", "dorian", "pentatonic"], minor=.3, swing=0, density=(.2, .45),
-    lead=[73, 66, 24, 11, 4, 71, 26, 75], kit=[0, 40, 32, 0], keys=[0, 4, 5, 11], guitar=[24, 24, 26], strings=[48, 49, 89], bass=[32, 35, 33],
-    riffs=["bossa", "bossa", "pad"], basses=["bossa", "bossa"], riff_patch=[24, 24, 4, 0], neighbours=["jazz", "latin", "folk", "pop"]),
+    lead=[73, 24, 66, 11, 75, 71, 26], kit=[40, 32, 0], keys=[0, 4, 5, 11], guitar=[24, 24, 26], strings=[48, 49, 89], bass=[32, 35, 33],
+    riffs=["bossa", "bossa", "pad"], basses=["bossa", "bossa"], riff_patch=[24, 24, 4, 0], mix=dict(drum=-34, bass=-6, chord=8, lead=-6), swaps=[{42: 70, 38: 37}, {38: 37}, {42: 70}],
+    neighbours=["jazz", "latin", "folk", "pop"]),
 "country": dict(
     grooves="stdlib:SlowCountry 76-104, stdlib:CountrySwing 112-156, stdlib:WesternSwing 120-164, stdlib:BlueGrass 96-132, stdlib:HillCountry 92-132, "
             "stdlib:CountryWaltz 92-138, yamaha:JazzCountryMainA 112-156, yamaha:WesternMainA 104-150, zoom:CNTR01 96-132, zoom:CNTR03 96-136, "
             "stdlib:CountryBlues 96-136, stdlib:EasySwing 104-140, stdlib:FolkRock 96-124, casio:PopShuffle1 100-132",
     chords=["country", "country", "country", "shared"], scales=["major", "pentatonic", "pentatonic"], minor=.08, swing=.3, density=(.3, .6),
-    lead=[25, 27, 110, 40, 105, 22, 26, 0], kit=[0, 0, 8, 40], keys=[0, 1, 3], guitar=[25, 25, 27, 105], strings=[48, 110, 49], bass=[32, 33, 33],
-    riffs=["boomchick", "strum", "strum"], basses=["twobeat", "twobeat", "root8"], riff_patch=[25, 25, 27, 105], neighbours=["folk", "rock", "blues", "pop"]),
+    lead=[110, 25, 27, 105, 22, 40, 26], kit=[0, 40, 8], keys=[0, 1, 3], guitar=[25, 25, 27, 105], strings=[48, 110, 49], bass=[32, 33, 33],
+    riffs=["boomchick", "strum", "strum"], basses=["twobeat", "twobeat", "root8"], riff_patch=[25, 25, 27, 105], mix=dict(drum=-20, chord=11, riff=14), swaps=[{}, {38: 37}, {}],
+    neighbours=["folk", "rock", "blues", "pop"]),
 "electronic": dict(
     grooves="casio:Techno 124-142, casio:Trance1 130-142, casio:Trance2 130-142, casio:House 118-130, casio:Dance1 120-134, casio:Dance2 120-134, "
             "casio:Rave 138-156, casio:DancePop3 116-130, casio:Ambient1 84-110, casio:Ambient2 84-110, stdlib:Trance 128-142, alexis:TeamTechno 124-140, "
             "casio:LatinHouse 120-130, zoom:HOUS01 118-130, zoom:TECH01 124-142, zoom:TECH05 124-142, zoom:DnB01 156-174, zoom:DnB03 156-174, zoom:AMB01 84-110, zoom:DANC02 118-132",
     chords=["loop", "loop", "loop", "shared"], scales=["minor", "minor_pentatonic", "dorian"], minor=.8, swing=0, density=(.35, .8),
-    lead=[81, 80, 90, 87, 62, 84, 4, 88], kit=[24, 25, 24, 8], keys=[0, 4, 5, 90], organ=[16, 17, 90], guitar=[28, 81, 90], strings=[50, 51, 48, 89],
+    lead=[81, 80, 90, 87, 62, 84, 4, 88], kit=[24, 25, 8], keys=[0, 4, 5, 90], organ=[16, 17, 90], guitar=[28, 81, 90], strings=[50, 51, 48, 89],
     brass=[62, 63], synth=[81, 90, 88, 89, 95], bass=[38, 39, 38, 87],
-    riffs=["arp16", "stab", "offbeat", "pad", "trance"], basses=["offbass", "root16", "sub", "octaves"], riff_patch=[81, 90, 80, 50, 62, 89], neighbours=["pop", "hiphop", "funk"]),
+    riffs=["arp16", "stab", "offbeat", "pad", "trance"], basses=["offbass", "root16", "sub", "octaves"], riff_patch=[81, 90, 80, 50, 62, 89], mix=dict(drum=14, bass=11, lead=-6, riff=6), swaps=[{}, {38: 40}, {38: 39}], register=5,
+    neighbours=["pop", "hiphop", "funk"]),
 "folk": dict(
     grooves="stdlib:Folk 84-126, stdlib:FolkRock 92-124, stdlib:FolkBallad 66-92, stdlib:BlueFolk 84-118, stdlib:GuitarBallad 66-92, stdlib:Arpeggio4 70-104, "
             "stdlib:FrenchWaltz 120-164, stdlib:Zydeco 108-144, stdlib:HillCountry 88-124, stdlib:StringBallad 66-92, stdlib:Waltz 96-140, stdlib:ArpeggioWaltz 96-140, "
             "stdlib:FolkyJazzGuitar 96-130, stdlib:CountryWaltz 92-130, stdlib:Ballad 70-96",
     chords=["folk", "folk", "country", "shared"], scales=["major", "pentatonic", "dorian", "minor"], minor=.35, swing=.1, density=(.25, .6),
-    lead=[73, 74, 25, 110, 21, 22, 24, 40, 105, 15], kit=[40, 0, 40], keys=[0, 0, 46, 15], guitar=[24, 25, 25], strings=[48, 42, 110], bass=[32, 32, 33],
-    riffs=["strum", "arp8", "boomchick"], basses=["twobeat", "root2"], riff_patch=[25, 24, 105], nodrums=.4, neighbours=["country", "pop", "bossa", "rock"]),
+    lead=[25, 73, 21, 110, 74, 24, 22, 15], kit=[40, 40, 0], keys=[0, 0, 46, 15], guitar=[24, 25, 25], strings=[48, 42, 110], bass=[32, 32, 33],
+    riffs=["strum", "arp8", "boomchick"], basses=["twobeat", "root2"], riff_patch=[25, 24, 105], nodrums=.4, mix=dict(drum=-48, bass=-17, chord=14, riff=11), swaps=[{42: 70}, {}],
+    neighbours=["country", "pop", "bossa", "rock"]),
 "funk": dict(
     grooves="casio:Funk1 96-116, casio:Funk2 96-116, kara:Kfunk1A 98-120, stdlib:BVFunk 96-116, stdlib:Strut 92-116, stdlib:LFusion 96-120, casio:Fusion 98-120, "
             "stdlib:JazzRock 100-126, casio:DiscoSoul 106-124, zoom:FUNK01 92-116, zoom:FUNK04 92-116, zoom:FUNK07 92-116, zoom:FUNK10 92-116, zoom:16FUS02 92-112, "
             "zoom:FUS03 98-122, casio:16Beat2 92-112, casio:16Shuffle2 88-106",
     chords=["funk", "funk", "funk", "loop"], scales=["minor_pentatonic", "blues", "dorian", "mixolydian"], minor=.6, swing=0, density=(.4, .8),
-    lead=[66, 65, 27, 17, 62, 7, 61, 56, 4], kit=[0, 8, 16, 24], keys=[4, 5, 7, 7], organ=[16, 17, 18], guitar=[27, 28, 28], strings=[48, 50], brass=[61, 62, 61],
+    lead=[61, 66, 17, 65, 62, 7, 27], kit=[8, 0, 16], keys=[4, 5, 7, 7], organ=[16, 17, 18], guitar=[27, 28, 28], strings=[48, 50], brass=[61, 62, 61],
     synth=[62, 81, 90], bass=[36, 37, 33, 38], riffs=["funk16", "funk16", "clav", "stab"], basses=["funk1", "funk2", "funk3"], riff_patch=[28, 27, 7, 4, 61, 16],
+    mix=dict(drum=8, bass=17, lead=-11), swaps=[{}, {38: 40}, {}],
     neighbours=["soul", "hiphop", "jazz", "rock", "electronic"]),
 "hiphop": dict(
     grooves="casio:Hip-Hop 84-102, alexis:HipHop 84-102, casio:TripHop 78-98, zoom:HIP01 80-102, zoom:HIP03 80-102, zoom:HIP05 80-102, zoom:HIP08 80-102, "
             "zoom:HIP11 80-102, zoom:HIP14 80-102, zoom:HIP17 80-102, zoom:HIP20 80-102, zoom:HIP23 80-102, zoom:TRIP01 76-96, zoom:TRIP03 76-96, casio:ModernR&B 80-100",
     chords=["loop", "loop", "funk", "shared"], scales=["minor_pentatonic", "minor", "dorian"], minor=.75, swing=.2, density=(.15, .6),
-    lead=[4, 80, 53, 73, 11, 27, 54, 81, 14, 46], kit=[25, 25, 24, 0], keys=[4, 5, 0, 11], organ=[16, 17], guitar=[27, 28, 24], strings=[48, 50, 45], brass=[61, 62],
+    lead=[53, 4, 11, 80, 73, 46, 14, 27], kit=[25, 24, 0], keys=[4, 5, 0, 11], organ=[16, 17], guitar=[27, 28, 24], strings=[48, 50, 45], brass=[61, 62],
     synth=[89, 81, 88], bass=[38, 39, 33, 35], riffs=["sample", "sample", "pad", "stab", "arp8"], basses=["sub", "sub2", "funk1"], riff_patch=[4, 0, 48, 11, 45, 89, 46, 61],
+    mix=dict(drum=20, bass=20, chord=-17, lead=-25, other=-11), swaps=[{}, {38: 39}, {38: 40}], register=-5,
     neighbours=["soul", "funk", "electronic", "reggae"]),
 "jazz": dict(
     grooves="stdlib:JazzCombo 112-190, stdlib:MellowJazz 84-124, stdlib:ModernJazz 112-170, stdlib:Evansish 96-150, stdlib:NiteJazz 84-120, stdlib:Bebop 160-230, "
             "stdlib:JazzGuitar 104-160, stdlib:SlowJazz 64-92, yamaha:JazzTrioMainA 112-170, yamaha:JazzGrTrioMainA 112-170, casio:JazzCombo 120-170, casio:ModernJazz 120-170, "
             "stdlib:JazzWaltz 112-170, zoom:JAZZ01 112-180, zoom:JAZZ04 112-180, stdlib:GypsyJazz 130-190, yamaha:JazzWaltzMainA 112-160",
     chords=["jazz", "jazz", "jazz", "bossa", "blues"], scales=["major", "dorian", "mixolydian", "blues"], minor=.35, swing=1, density=(.4, .85),
-    lead=[66, 65, 56, 59, 0, 26, 11, 71, 57, 64], kit=[32, 40, 32, 0], keys=[0, 0, 11, 4], guitar=[26, 26, 24], strings=[48, 49], brass=[61, 59], bass=[32, 32, 32, 35],
-    riffs=["charleston", "charleston", "pad"], basses=["walk", "walk"], riff_patch=[0, 26, 11, 4], nodrums=.08, neighbours=["swing", "bossa", "blues", "funk"]),
+    lead=[66, 59, 0, 26, 65, 11, 56, 71], kit=[32, 40, 32, 0], keys=[0, 0, 11, 4], guitar=[26, 26, 24], strings=[48, 49], brass=[61, 59], bass=[32, 32, 32, 35],
+    riffs=["charleston", "charleston", "pad"], basses=["walk", "walk"], riff_patch=[0, 26, 11, 4], nodrums=.08, mix=dict(drum=-22, bass=-3, lead=3), swaps=[{42: 51}, {}, {42: 51, 38: 37}],
+    neighbours=["swing", "bossa", "blues", "funk"]),
 "latin": dict(
     grooves="stdlib:Salsa 84-108, stdlib:Mambo 92-120, stdlib:ChaCha 108-128, stdlib:Merengue 112-140, stdlib:Son 88-116, stdlib:Rhumba 96-128, stdlib:Bolero 80-108, "
             "yamaha:Salsa1MainA 88-108, yamaha:Salsa2MainA 88-108, yamaha:MamboMainA 92-120, casio:LatinFusion 100-124, stdlib:Calypso 100-130, stdlib:Tango 104-128, "
             "stdlib:CubanGuitar 96-124, zoom:LATN03 92-120, zoom:LATN08 92-120, stdlib:Afro-Cuban 100-130",
     chords=["latin", "latin", "latin", "bossa", "shared"], scales=["minor", "major", "harmonic_minor", "dorian"], minor=.6, swing=0, density=(.35, .7),
-    lead=[56, 73, 61, 57, 24, 12, 21, 40, 114], kit=[0, 0, 8], keys=[0, 0, 1, 12], guitar=[24, 24, 25], strings=[48, 49], brass=[61, 61, 56], bass=[32, 33, 35],
-    riffs=["montuno", "montuno", "strum"], basses=["tumbao", "tumbao"], riff_patch=[0, 1, 24, 12], neighbours=["bossa", "jazz", "pop", "reggae"]),
+    lead=[56, 61, 73, 57, 12, 21, 40], kit=[0, 0, 8], keys=[0, 0, 1, 12], guitar=[24, 24, 25], strings=[48, 49], brass=[61, 61, 56], bass=[32, 33, 35],
+    riffs=["montuno", "montuno", "strum"], basses=["tumbao", "tumbao"], riff_patch=[0, 1, 24, 12], mix=dict(drum=-3, chord=3, riff=11), swaps=[{}, {42: 70}, {38: 37}],
+    neighbours=["bossa", "jazz", "pop", "reggae"]),
 "metal": dict(
     grooves="casio:HeavyMetal 116-152, pflib:metal1A 112-160, pflib:metal2A 112-168, zoom:MTL01 100-150, zoom:MTL02 100-150, zoom:MTL03 100-150, zoom:MTL04 100-150, "
             "zoom:THRS01 150-186, zoom:THRS02 150-186, zoom:HRK01 100-140, zoom:HRK03 100-140, zoom:HRK06 100-140, zoom:PUNK01 150-184, zoom:PUNK02 150-184, casio:DigitalRock 112-140",
     chords=["metal", "metal", "metal", "loop"], scales=["minor", "phrygian", "harmonic_minor", "minor_pentatonic"], minor=.95, swing=0, density=(.3, .95),
-    lead=[30, 30, 29, 84, 81], kit=[16, 16, 8, 0], keys=[30, 29, 48], organ=[16, 18, 30], guitar=[29, 30, 30], strings=[30, 48, 52], synth=[30, 84, 81], bass=[34, 33, 34],
-    riffs=["chug8", "gallop", "chug16", "power", "punk8"], basses=["root8", "root16", "gallopbass"], riff_patch=[30, 30, 29], neighbours=["rock", "rock", "electronic"]),
+    lead=[30, 30, 29, 84, 81], kit=[16, 16, 8], keys=[30, 29, 48], organ=[16, 18, 30], guitar=[29, 30, 30], strings=[30, 48, 52], synth=[30, 84, 81], bass=[34, 33, 34],
+    riffs=["chug8", "gallop", "chug16", "power", "punk8"], basses=["root8", "root16", "gallopbass"], riff_patch=[30, 30, 29], mix=dict(drum=6, chord=11, riff=20, lead=-8), swaps=[{42: 51, 44: 51}, {42: 46}, {38: 40}], register=4,
+    neighbours=["rock", "rock", "electronic"]),
 "pop": dict(
     grooves="casio:Pop 100-124, casio:8BeatPop1 96-126, casio:8BeatPop2 96-126, casio:8BeatPop3 96-126, casio:80sPop 104-128, casio:ElectricPop 108-130, casio:DancePop1 112-128, "
             "casio:DancePop2 112-128, casio:WorldPop 96-118, casio:SoulPop 96-122, casio:PopBallad 66-90, stdlib:PopBallad 68-92, stdlib:8Beat 92-126, stdlib:BoneyM 108-128, "
             "casio:16Beat1 88-112, casio:PopShuffle2 104-132, zoom:POP02 96-124, zoom:POP07 96-124, casio:8BeatDance 112-130, pflib:16beat1A 90-112",
     chords=["pop", "pop", "shared", "shared", "loop"], scales=["major", "pentatonic", "minor"], minor=.3, swing=.05, density=(.25, .6),
-    lead=[80, 81, 73, 66, 0, 4, 27, 53, 90, 85, 11], kit=[0, 8, 24, 0, 25], keys=[0, 4, 5, 2], organ=[16, 17, 90], guitar=[25, 27, 28], strings=[48, 50, 49, 89], brass=[61, 62],
+    lead=[81, 53, 80, 90, 0, 66, 27, 73, 11], kit=[8, 24, 0, 25], keys=[0, 4, 5, 2], organ=[16, 17, 90], guitar=[25, 27, 28], strings=[48, 50, 49, 89], brass=[61, 62],
     synth=[81, 89, 90, 88], bass=[33, 34, 38, 39, 35], riffs=["pad", "arp8", "strum", "offbeat", "piano8"], basses=["root8", "octaves", "root2", "sub"], riff_patch=[0, 4, 27, 25, 90, 50],
+    mix=dict(drum=-3, other=11, lead=3), swaps=[{}, {38: 40}, {}], register=3,
     neighbours=["rock", "electronic", "soul", "folk"]),
 "reggae": dict(
     grooves="zoom:REGG01 68-88, zoom:REGG02 68-88, zoom:REGG03 68-88, zoom:REGG04 68-88, zoom:SKA01 112-156, zoom:SKA02 112-156, zoom:SKA03 112-156, zoom:SKA04 112-156, "
-            "zoom:AFRO03 84-108, zoom:TRIP02 70-88, zoom:LATN05 84-108, stdlib:Calypso 96-120",
+            "zoom:LATN05 84-108, stdlib:Calypso 96-120",
     chords=["reggae", "reggae", "shared", "loop"], scales=["major", "minor_pentatonic", "pentatonic", "minor"], minor=.45, swing=.1, density=(.2, .55),
-    lead=[57, 66, 16, 22, 27, 56, 53, 73, 114], kit=[0, 8, 0, 16], keys=[0, 4, 0], organ=[16, 17, 18], guitar=[27, 28, 25], brass=[61, 57], bass=[33, 33, 35, 39],
-    riffs=["skank", "skank", "skank16", "bubble"], basses=["reggae1", "reggae2", "reggae3"], riff_patch=[27, 28, 16, 0, 17], neighbours=["soul", "latin", "hiphop", "rock"]),
+    lead=[16, 57, 22, 66, 27, 114, 53], kit=[0, 8, 0, 16], keys=[0, 4, 0], organ=[16, 17, 18], guitar=[27, 28, 25], brass=[61, 57], bass=[33, 33, 35, 39],
+    riffs=["skank", "skank", "skank16", "bubble"], basses=["reggae1", "reggae2", "reggae3"], riff_patch=[27, 28, 16, 0, 17], mix=dict(drum=3, bass=25, chord=-6, riff=3, lead=-14), swaps=[{38: 37}, {}, {38: 37, 46: 42}],
+    neighbours=["soul", "latin", "hiphop", "rock"]),
 "rock": dict(
     grooves="stdlib:BasicRock 104-144, stdlib:60sRock 112-152, stdlib:50sRock 120-168, stdlib:Rock128 68-96, stdlib:SoftRock 88-120, stdlib:RockBallad 66-90, casio:Rock1 108-144, "
             "casio:Rock2 108-144, casio:PopRock1 104-136, casio:PopRock2 104-136, casio:ShuffleRock 112-144, pflib:rock1A 108-144, pflib:8beat1A 100-132, yamaha:W-RockMainA 104-140, "
             "zoom:ROCK03 100-140, zoom:ROCK10 100-140, zoom:ROCK17 100-140, zoom:ROCK24 100-140, zoom:PUNK01 140-176, casio:60sRock 112-152, stdlib:BubbleRock 112-146",
     chords=["rock", "rock", "rock", "shared", "blues"], scales=["minor_pentatonic", "blues", "mixolydian", "pentatonic"], minor=.35, swing=.08, density=(.3, .75),
-    lead=[29, 30, 27, 18, 66, 0, 84, 29], kit=[0, 8, 16, 16], keys=[0, 1, 4], organ=[16, 18, 18], guitar=[27, 29, 29, 30, 25], strings=[48, 18], synth=[81, 29], bass=[33, 34, 34],
-    riffs=["power", "punk8", "chug8", "strum"], basses=["root8", "root8", "octaves"], riff_patch=[29, 30, 27, 29, 25], neighbours=["metal", "pop", "blues", "country", "folk"]),
+    lead=[29, 30, 27, 18, 66, 0, 84, 29], kit=[16, 0, 8], keys=[0, 1, 4], organ=[16, 18, 18], guitar=[27, 29, 29, 30, 25], strings=[48, 18], synth=[81, 29], bass=[33, 34, 34],
+    riffs=["power", "punk8", "chug8", "strum"], basses=["root8", "root8", "octaves"], riff_patch=[29, 30, 27, 29, 25], mix=dict(drum=8, chord=6, riff=14), swaps=[{}, {42: 46}, {38: 40}, {42: 51}],
+    neighbours=["metal", "pop", "blues", "country", "folk"]),
 "soul": dict(
     grooves="stdlib:R&B 92-118, stdlib:R&B-Ballad 66-88, stdlib:DSoul 92-116, casio:Soul 96-124, casio:60sSoul 104-132, casio:R&B 88-112, casio:MellowRB 70-92, casio:ModernR&B 80-104, "
             "casio:DiscoSoul 104-122, kara:8beatmotownA 104-136, zoom:RnB02 76-104, zoom:RnB05 76-104, zoom:RnB08 76-104, casio:SoulPop 96-120, casio:16BeatBallad1 66-88, casio:68Ballad 60-60",
     chords=["soul", "soul", "soul", "shared", "jazz"], scales=["pentatonic", "minor_pentatonic", "blues", "major"], minor=.35, swing=.15, density=(.25, .65),
-    lead=[66, 65, 53, 4, 16, 27, 56, 52, 11], kit=[0, 8, 0, 25], keys=[4, 5, 0, 4], organ=[16, 17, 18], guitar=[27, 26, 28], strings=[48, 49, 50], brass=[61, 61, 56], synth=[89, 90],
+    lead=[65, 53, 66, 52, 4, 16, 27], kit=[0, 8, 0, 25], keys=[4, 5, 0, 4], organ=[16, 17, 18], guitar=[27, 26, 28], strings=[48, 49, 50], brass=[61, 61, 56], synth=[89, 90],
     bass=[33, 33, 35, 36], riffs=["rhodes", "rhodes", "stab", "pad", "offbeat"], basses=["motown", "motown", "funk1", "root2"], riff_patch=[4, 5, 16, 0, 27, 61],
+    mix=dict(drum=-8, bass=8, other=11, lead=-3), swaps=[{}, {38: 37}, {42: 70}],
     neighbours=["funk", "pop", "hiphop", "blues", "jazz"]),
 "swing": dict(
     grooves="stdlib:BigBand 124-184, stdlib:Swing 116-176, stdlib:EasySwing 104-144, stdlib:FastSwing 170-220, casio:MiddleBigBand 116-164, casio:FastBigBand 164-210, casio:SlowBigBand 72-104, "
             "yamaha:JazzBasieA 116-168, yamaha:JazzSwingMainA 116-168, stdlib:QuickStep 170-206, stdlib:Foxtrot 104-136, casio:Swing 120-164, stdlib:Charleston 150-200, stdlib:Dixie 140-190, "
             "stdlib:Jive 140-176, stdlib:WesternSwing 124-164, casio:SlowSwing 76-104",
     chords=["jazz", "jazz", "swing", "swing", "blues"], scales=["major", "major", "blues", "mixolydian"], minor=.2, swing=1, density=(.35, .7),
-    lead=[61, 56, 57, 71, 66, 59, 65, 0, 11], kit=[32, 0, 32, 40], keys=[0, 0, 1], guitar=[26, 26, 24], strings=[48, 49, 61], brass=[61, 61, 56, 57], reed=[65, 66, 71], bass=[32, 32],
-    riffs=["charleston", "stab"], basses=["walk"], riff_patch=[61, 0, 26], neighbours=["jazz", "jazz", "blues", "country"]),
+    lead=[61, 71, 56, 57, 65, 59, 11], kit=[32, 0, 32, 40], keys=[0, 0, 1], guitar=[26, 26, 24], strings=[48, 49, 61], brass=[61, 61, 56, 57], reed=[65, 66, 71], bass=[32, 32],
+    riffs=["charleston", "stab"], basses=["walk"], riff_patch=[61, 0, 26], mix=dict(drum=-11, chord=17, other=11, riff=11), swaps=[{42: 51}, {}, {}],
+    neighbours=["jazz", "jazz", "blues", "country"]),
 }
 
 # Chord progressions on C, one word a bar ("/" parts a bar in two). Major first, minor after.
@@ -186,7 +203,6 @@ BASSES = {
 "reggae1": ["1---1-3-5---....", "....1-1-3-5-1---"], "reggae2": ["..1-1---..5-3-1-"], "reggae3": ["1-1-..5-1-..8-5-"], "motown": ["1--11-3-5--55-7-", "1-..1-8-5-3-1-7-"],
 }
 RING = {49: 1.4, 57: 1.4, 52: 1.2, 55: .8, 46: .45, 51: .6, 53: .6, 59: .6, 41: .4, 43: .4, 45: .4, 47: .4, 48: .4, 50: .4}    # seconds that drums sound, if not .25
-DRUM_SWAPS = [{}, {}, {42: 51, 44: 51}, {38: 37}, {42: 70}, {36: 35}, {38: 40}, {42: 44, 46: 42}]   # ride for hi-hat, rim for snare, maracas ...
 
 # -------------------------------------------------------------------------------------------------------- invented names
 ADJECTIVES = """Amber Paper Hollow Velvet Northern Crooked Silver Idle Copper Salted Electric Quiet Borrowed Midnight Distant Wooden Restless Painted Broken Golden Second Slow Bitter Lucky
@@ -216,7 +232,7 @@ def artist_name(genre, artist):
 def title(*key):
     r = rng("title", *key)
     a, b, n, m, v = r.choice(ADJECTIVES), r.choice(ADJECTIVES), r.choice(NOUNS), r.choice(NOUNS), r.choice(VERBS)
-    return r.choice([f"{a} {n}", f"{n} and {m}", f"{v} the {n}", f"{n} in {r.choice(LAST)}", f"{a}, {b}", f"The {n} Song", f"No {n}", f"{v} Me a {n}", f"{a} {n} {m}", f"{r.choice(FIRST)}'s {n}", f"{n} No. {r.randint(2, 40)}"])
+    return r.choice([f"{a} {n}", f"{n} and {m}", f"{v} the {n}", f"{n} in {r.choice(LAST)}", f"{a}, {b}", f"The {n} Song", f"No {n}", f"{v} Me {'an' if n[0] in 'AEIO' else 'a'} {n}", f"{a} {n} {m}", f"{r.choice(FIRST)}'s {n}", f"{n} No. {r.randint(2, 40)}"])
 
 # ---------------------------------------------------------------------------------------------------------------- mma
 def library():
@@ -273,15 +289,16 @@ def band(genre, artist):
     own = listed(genre)
     rng("grooves", genre).shuffle(own)                       # bands of a genre share few grooves, and every groove is somebody's
     mine = [own[(artist * 3 + i) % len(own)] for i in range(3)] + r.sample(own, 1)
-    if r.random() < .6: mine.append(r.choice(listed(r.choice(g["neighbours"]))))
+    if r.random() < BORROWED_GROOVE: mine.append(r.choice(listed(r.choice(g["neighbours"]))))
     other = GENRES[r.choice(g["neighbours"])]
     def patch(family):                                        # now and then a player comes from a neighbouring genre
-        pool = other if r.random() < .15 and family in other else g
-        return r.choice(pool[family]) if family in pool else None
+        pool = other if r.random() < BORROWED_SOUND and family in other else g
+        sounds = pool.get(family) or (g["riff_patch"] if r.random() < .7 else [None])
+        return r.choices(sounds, [.5 ** i + .05 for i in range(len(sounds))])[0]
     return dict(grooves=mine, patches={f: patch(f) for f, *_ in FAMILIES}, kit=patch("kit"), leads=[patch("lead"), patch("lead")], riffs=r.sample(g["riffs"], min(2, len(g["riffs"]))),
-                basses=r.sample(g["basses"], min(2, len(g["basses"]))), riff_patch=patch("riff_patch"), swap=r.choice(DRUM_SWAPS), pace=r.uniform(.15, .85),
-                level={k: r.randint(lo, hi) for k, lo, hi in [("drum", 62, 112), ("bass", 72, 112), ("chord", 58, 100), ("other", 50, 94), ("lead", 84, 118), ("riff", 60, 98)]},
-                drop=r.uniform(0, .35), density=r.uniform(*g["density"]), register=r.choice([-5, 0, 0, 4, 7]), harmony=r.random() < .2, extra=r.random() < .4,
+                basses=r.sample(g["basses"], min(2, len(g["basses"]))), riff_patch=patch("riff_patch"), swap=r.choices(g["swaps"], [.7, .2, .1, .1][:len(g["swaps"])])[0], pace=r.uniform(.15, .85),
+                level={k: r.randint(lo, hi) + g["mix"].get(k, 0) for k, lo, hi in [("drum", 78, 100), ("bass", 80, 102), ("chord", 70, 92), ("other", 62, 86), ("lead", 72, 98), ("riff", 68, 90)]},
+                drop=r.uniform(0, .3), density=r.uniform(*g["density"]), register=r.choice([-4, 0, 0, 3]) + g.get("register", 0), harmony=r.random() < .2, extra=r.random() < .7,
                 scales=r.sample(g["scales"], min(2, len(g["scales"]))), legato=r.uniform(.6, 1.0), reverb=r.randint(10, 80))
 
 # ---------------------------------------------------------------------------------------------------------------- chords
@@ -369,7 +386,7 @@ def bassline(r, bars, beats, name):
 # ------------------------------------------------------------------------------------------------------------------ a song
 def form(r, count):
     "Names of sections bar by bar: I intro, V verse, C chorus, S solo."
-    plan = r.choice(["I2 V8 C8 V8 C8", "V8 C8 V8 C8", "I4 V8 C8 S8", "I2 V4 V4 C8 S8", "V8 V8 C8", "C8 V8 C8", "I4 C4 V8 C8", "S8 C8 V8", "V4 C4 V4 C4 S8"]).split()
+    plan = r.choice(["I2 V8 C8 V8 C8", "V8 C8 V8 C8", "I2 V8 C8 S8", "I2 V4 V4 C8 S8", "V8 V8 C8", "C8 V8 C8", "I4 C4 V8 C8", "S8 C8 V8", "V4 C4 V4 C4 S8"]).split()
     bars = []
     while len(bars) < count: bars += [(s[0], i, int(s[1:])) for s in plan for i in range(int(s[1:]))]
     return bars[:count]
@@ -379,7 +396,7 @@ def compose(genre, artist, number, workdir):
     import mido
     song_id = f"{genre}-{artist:02d}-{number:03d}"
     g, b, r = GENRES[genre], band(genre, artist), rng("song", genre, artist, number)
-    crossover = r.choice(g["neighbours"]) if r.random() < .12 else ""
+    crossover = r.choice(g["neighbours"]) if r.random() < CROSSOVER else ""
     groove, slow, fast = r.choice(listed(crossover) if crossover else b["grooves"])
     lib, name = groove.split(":")
     beats = grooves()[lib, name][0]
@@ -393,7 +410,7 @@ def compose(genre, artist, number, workdir):
     scale = (MAJOR_TO_MINOR if minor else {} if bluesy else MINOR_TO_MAJOR).get(scale, scale)
     v = variations(groove)
     mains = [v["main"][0]] + r.sample(v["main"][1:], min(3, len(v["main"]) - 1))
-    play = dict(I=r.choice(v["intro"] or mains), V=mains[0], C=mains[1 % len(mains)], S=mains[2 % len(mains)])
+    play = dict(I=r.choice(v["intro"]) if v["intro"] and r.random() < .4 else mains[0], V=mains[0], C=mains[1 % len(mains)], S=mains[2 % len(mains)])
     sections = form(r, int(SECONDS * tempo / 60 / beats) + 2)
     words = [[transposed(w, key) for w in (chorus if s == "C" else verse)[i % len(chorus if s == "C" else verse)].split("/")] for s, i, _ in sections]
     bars = ["/".join(w) for w in words]
@@ -432,9 +449,9 @@ def dressed(r, b, g, source, song_id):
             family = "bass" if role == "bass" else next((f for f, lo, hi in FAMILIES if lo <= (program or 0) <= hi), None)
             program = b["patches"].get(family) if b["patches"].get(family) is not None else program or 0
         keep = role in ("drum", "bass") or rng("drop", b["pace"], track.name).random() >= b["drop"]
-        tracks.append(dict(role=role, program=program, notes=notes, name=track.name, keep=keep, volume=b["level"][role] + r.randint(-8, 8)))
+        tracks.append(dict(role=role, program=program, notes=notes, name=track.name, keep=keep, volume=b["level"][role] + r.randint(-6, 6)))
     chordal = [t for t in tracks if t["role"] in ("chord", "other")]
-    if chordal and not any(t["keep"] for t in chordal): max(chordal, key=lambda t: len(t["notes"]))["keep"] = True
+    if chordal: max(chordal, key=lambda t: len(t["notes"]))["keep"] = True
     return [t for t in tracks if t["keep"]]
 
 def played(r, b, g, sections, bars, beats, scale, key, tracks, minor):
@@ -456,6 +473,10 @@ def played(r, b, g, sections, bars, beats, scale, key, tracks, minor):
     second = [n for n in sung if sections[max(0, int(n[0] // beats))][0] == "S"]
     own.append(part("lead", b["leads"][0], [n for n in sung if n not in second], b["level"]["lead"]))
     if second: own.append(part("solo", b["leads"][1], second, b["level"]["lead"]))
+    size = PPQ * beats                                        # no bar is left to the drums, or to nobody
+    heard = {n for t in tracks + own if t["role"] != "drum" for start, length, *_ in t["notes"] for n in range(start // size, (start + length - 1) // size + 1)}
+    filled = [n for n in riff(r, bars, beats, r.choice(b["riffs"]), 0) if int(n[0] // beats) not in heard]
+    if filled: own.append(part("riff", b["riff_patch"], filled, b["level"]["riff"]))
     return [t | dict(reverb=b["reverb"]) for t in own if t["notes"]]
 
 def written(tracks, tempo, ppq):
