@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['POOLINGS', 'SCORE_COLUMNS', 'CELLS', 'pool_songs', 'make_clusterer', 'clusterers_for', 'unit_scale', 'cluster_scores',
-           'rotated', 'precision_at', 'views', 'score_view', 'shuffled', 'score_shuffled', 'score_embeddings',
+           'rotated', 'precision_at', 'views', 'score_view', 'score_shuffled', 'score_embeddings', 'short',
            'summary_table', 'to_markdown', 'compare', 'claim']
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-003
@@ -102,17 +102,10 @@ def score_view(vectors, labels, song, seeds):
                      "precision_at_10": precision, "dimension": vectors.shape[1], "n": len(vectors), "seeds": len(seeds)})
     return rows
 
-
-def shuffled(labels, song, seed):
-    "Labels dealt anew to the songs: each example keeps the label of its song."
-    songs, index = np.unique(song, return_inverse=True)
-    first = np.asarray(labels)[np.unique(song, return_index=True)[1]]
-    return np.random.default_rng(seed).permutation(first)[index]
-
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-023
 def score_shuffled(vectors, labels, song, seeds):
-    "`score_view` with labels shuffled over songs, another shuffle for each seed."
-    each = [pd.DataFrame(score_view(vectors, shuffled(labels, song, s), song, [s])) for s in seeds]
+    "`score_view` with the labels shuffled, another shuffle for each seed."
+    each = [pd.DataFrame(score_view(vectors, np.random.default_rng(s).permutation(labels), song, [s])) for s in seeds]
     table = pd.concat(each).groupby("clusterer", sort=False)
     scores = table[["v_measure", "ami"]].agg(["mean", lambda s: s.std(ddof=0)])
     out = table.first().assign(v_measure=scores["v_measure"].iloc[:, 0], v_measure_std=scores["v_measure"].iloc[:, 1], ami=scores["ami"].iloc[:, 0],
@@ -137,16 +130,24 @@ def score_embeddings(embeddings, labels, held_out, seeds, seconds=None, scored_e
     return table.sort_values(["embedding", "level", "pooling", "split"], key=lambda c: c.map(order) if c.name == "embedding" else c, kind="stable")[SCORE_COLUMNS].round(6).reset_index(drop=True)
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-028
+CELLS = [(c, s) for c in ("k-means", "gmm-diag") for s in ("v_measure", "ami")]
+
+
+def short(number):
+    "Three digits after the point and none before it: '.325', '-.002', '1.000'."
+    return f"{number:.3f}".replace("0.", ".", 1) if abs(number) < .9995 else f"{number:.3f}"
+
+
 def summary_table(scores, level="song", split="held_out", pooling="mean"):
-    "The poster's table: a row an embedding, columns `(clusterer, score)`, cells 'mean ± deviation'. An example of a whole-example embedding is not pooled."
+    "The poster's table: a row an embedding, a column for each clusterer and score, cells 'mean ± deviation'. An example of a whole-example embedding is not pooled."
     split = split if (scores["split"] == split).any() else "all"
-    rows = scores[(scores["level"] == level) & (scores["split"] == split) & scores["pooling"].isin([pooling, "none"]) & scores["clusterer"].isin(["k-means", "gmm-diag"])]
-    cell = lambda name: rows.apply(lambda r: f"{r[name]:.3f} ± {r[f'{name}_std']:.3f}", axis=1)
-    cells = rows.assign(**{"V-measure": cell("v_measure"), "AMI": cell("ami")})
-    table = cells.pivot(index="embedding", columns="clusterer", values=["V-measure", "AMI"]).swaplevel(axis=1)
-    table = table[[(c, s) for c in ("k-means", "gmm-diag") for s in ("V-measure", "AMI")]].loc[rows["embedding"].unique()]
-    table.columns = [f"{'k-means' if c == 'k-means' else 'mixture'}, {s}" for c, s in table.columns]
-    return table.assign(**{"precision at 10": rows.groupby("embedding")["precision_at_10"].first().map("{:.3f}".format)})
+    rows = scores[(scores["level"] == level) & (scores["split"] == split) & scores["pooling"].isin([pooling, "none"])]
+    table = pd.DataFrame(index=pd.Index(rows["embedding"].unique(), name="embedding"))
+    for clusterer, score in CELLS:
+        of = rows[rows["clusterer"] == clusterer].set_index("embedding")
+        title = f"{'mixture' if clusterer == 'gmm-diag' else clusterer} {'V' if score == 'v_measure' else 'AMI'}"
+        table[title] = [f"{short(m)} ± {short(s)}" for m, s in zip(of[score], of[f"{score}_std"])]
+    return table.assign(**{"P@10": rows.groupby("embedding", sort=False)["precision_at_10"].first().map(short)})
 
 
 def to_markdown(table):
@@ -155,9 +156,6 @@ def to_markdown(table):
     return "\n".join([line([table.index.name or "", *table.columns]), line(["---"] * (1 + table.shape[1])), *(line([i, *row]) for i, row in zip(table.index, table.to_numpy()))]) + "\n"
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-031
-CELLS = [(c, s) for c in ("k-means", "gmm-diag") for s in ("v_measure", "ami")]
-
-
 def compare(scores, embedding, other, level="song", split="held_out", pooling="mean", other_pooling=None):
     "Ratios of two embeddings' scores, `(clusterer, score) → (ratio, -1 | 0 | 1)`: the sign where the means are further apart than both deviations together."
     split = split if (scores["split"] == split).any() else "all"

@@ -28,7 +28,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import yaml
+from rich import box
 from rich.console import Console
+
 from rich.table import Table
 from rich.text import Text
 
@@ -535,7 +537,7 @@ def score_table(run) -> Table | None:
     "The evaluation's `summary.csv` as a table for the terminal; None where there is none."
     rows = rows_of(Path(run) / "04_evaluation" / "summary.csv")
     if not rows: return None
-    table = Table(title="Songs held out from fitting, each the mean of its codes; ± over the clusterers' seeds", title_justify="left")
+    table = Table(title="Songs held out from fitting, each the mean of its codes; ± over the clusterers' seeds", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, name in enumerate(rows[0]): table.add_column(Text(name), justify="right" if i else "left")
     for row in rows: table.add_row(*(Text(str(value)) for value in row.values()))
     return table

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'MARKERS', 'genre_palette', 'plain', 'save_figure', 'plot_learning', 'plot_scores', 'choose_songs',
-           'tsne_map', 'plot_maps']
+           'tsne_map', 'part_labels', 'plot_maps']
 
 # %% ../nbs/05_visualization.ipynb #05_visualization-003
 import matplotlib.pyplot as plt
@@ -90,18 +90,32 @@ def tsne_map(vectors, perplexity=30.0, seed=0):
         return positions, trustworthiness(vectors, positions, n_neighbors=min(10, len(vectors) // 2 - 1))
 
 # %% ../nbs/05_visualization.ipynb #05_visualization-018
-def plot_maps(maps, genres, held_out=None):
+def part_labels(points, width, height, rounds=200):
+    "Points `(n, 2)` moved apart vertically until no two labels of this width and height overlap (or the rounds are up)."
+    points = np.array(points, dtype=float)
+    for _ in range(rounds):
+        gap = points[:, None] - points[None]
+        close = (np.abs(gap[..., 0]) < width) & (np.abs(gap[..., 1]) < height) & ~np.eye(len(points), dtype=bool)
+        if not close.any(): break
+        above = (gap[..., 1] > 0) | ((gap[..., 1] == 0) & (np.arange(len(points))[:, None] > np.arange(len(points))))
+        points[:, 1] += .1 * height * (close * np.where(above, 1, -1)).sum(axis=1)
+    return points
+
+# %% ../nbs/05_visualization.ipynb #05_visualization-020
+def plot_maps(maps, genres):
     "A panel for each of `maps`, {title: positions}, one colour and marker a genre, the genre's name at its median."
     palette, genres = genre_palette(genres), np.asarray(genres)
-    fig, axes = plt.subplots(1, len(maps), figsize=(5 * len(maps), 5.6), layout="constrained", squeeze=False)
+    fig, axes = plt.subplots(1, len(maps), figsize=(5 * len(maps), 4.6), layout="constrained", squeeze=False)
     for ax, (title, positions) in zip(axes.flat, maps.items()):
         for genre, (colour, marker) in palette.items():
             x, y = positions[genres == genre].T
             ax.scatter(x, y, s=14, c=colour, marker=marker, linewidths=0, alpha=.8)
-        for genre, (colour, _) in palette.items():
-            ax.annotate(plain(genre, 16), np.median(positions[genres == genre], axis=0), ha="center", va="center", fontsize=8, weight="bold", color=colour,
+        at = part_labels([np.median(positions[genres == g], axis=0) for g in palette], *np.ptp(positions, axis=0).max() * np.array([.19, .045]))
+        for (genre, (colour, _)), where in zip(palette.items(), at):
+            ax.annotate(plain(genre, 16), where, ha="center", va="center", fontsize=8, weight="bold", color=colour,
                         bbox=dict(boxstyle="round,pad=.15", fc="white", ec="none", alpha=.75))
-        ax.set(title=title, xticks=[], yticks=[], aspect="equal")
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.set_aspect("equal", adjustable="datalim")
     handles = [Line2D([], [], color=c, marker=m, ls="", label=plain(g)) for g, (c, m) in palette.items()]
     fig.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)), frameon=False)
     return fig

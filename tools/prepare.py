@@ -1,11 +1,12 @@
 "After editing a notebook: export the module, clean the notebooks, and write README.md from nbs/index.ipynb."
+import re
 from pathlib import Path
 
 import nbformat
 from nbconvert import MarkdownExporter
 from nbconvert.preprocessors import ExecutePreprocessor
 from nbdev.clean import nbdev_clean
-from nbdev.export import nbdev_export
+from nbdev.doclinks import nbdev_export
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,7 +18,7 @@ def readme() -> str:
     text, _ = MarkdownExporter(exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(notebook)
     lines = (line.rstrip() for line in text.replace("](../", "](").splitlines())
     note = "<!-- Made from nbs/index.ipynb by `make prepare`: edit the notebook. -->\n\n"
-    return note + "\n".join(lines).strip().replace("\n\n\n", "\n\n") + "\n"
+    return note + re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
 if __name__ == "__main__":
