@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['as_examples', 'RawEmbedding', 'PCAEmbedding', 'MFCCStatistics', 'cut_patches', 'Patches', 'artist_groups',
-           'split_songs']
+           'split_songs', 'transform_in_parts']
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-003
 import numpy as np
@@ -129,3 +129,8 @@ def split_songs(songs, held_out=0.4, seed=0):
     parts = [test for _, test in splitter.split(groups, songs["genre"], groups)]
     for part in parts[:max(1, min(folds - 1, round(held_out * folds)))]: mask[part] = True
     return mask
+
+# %% ../nbs/02_baselines.ipynb #02_baselines-032
+def transform_in_parts(embedding, X, size=2048):
+    "`embedding.transform(X)`, `size` examples at a time: a memory-mapped array never stands in memory whole."
+    return np.concatenate([embedding.transform(X[i:i + size]) for i in range(0, len(X), size)])

@@ -38,7 +38,7 @@ def make_clusterer(name, k, seed):
 
 def clusterers_for(n, dimension, k):
     "The clusterers that `n` vectors of this dimension allow."
-    return ["k-means", "gmm-diag"] + (["gmm-full"] if n >= 5 * k * dimension else [])
+    return ["k-means", "gmm-diag"] + (["gmm-full"] if n >= k * dimension else [])
 
 
 def unit_scale(vectors):
