@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab env prepare lock figures clean
+.PHONY: help report test lab env prepare outputs lock clean
 
 help:     ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 16
@@ -29,6 +29,10 @@ $(VENV)/.installed: requirements.lock settings.ini setup.py
 	@touch $@
 
 prepare: env  ## after editing a notebook: export the module, clean the notebooks, write the README
+	$(BIN)/python tools/prepare.py
+
+outputs: env  ## after `make report`: keep the demo run's tables and figures in the committed notebooks
+	$(BIN)/python tools/keep_outputs.py
 	$(BIN)/python tools/prepare.py
 
 lock: env  ## renew requirements.lock from settings.ini's ranges (needs uv)

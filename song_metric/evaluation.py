@@ -135,14 +135,15 @@ CELLS = [(c, s) for c in ("k-means", "gmm-diag") for s in ("v_measure", "ami")]
 
 def short(number):
     "Three digits after the point and none before it: '.325', '-.002', '1.000'."
-    return f"{number:.3f}".replace("0.", ".", 1) if abs(number) < .9995 else f"{number:.3f}"
+    text = f"{number:.3f}".replace("0.", ".", 1) if abs(number) < .9995 else f"{number:.3f}"
+    return text if text != "-.000" else ".000"
 
 
 def summary_table(scores, level="song", split="held_out", pooling="mean"):
     "The poster's table: a row an embedding, a column for each clusterer and score, cells 'mean ± deviation'. An example of a whole-example embedding is not pooled."
     split = split if (scores["split"] == split).any() else "all"
     rows = scores[(scores["level"] == level) & (scores["split"] == split) & scores["pooling"].isin([pooling, "none"])]
-    table = pd.DataFrame(index=pd.Index(rows["embedding"].unique(), name="embedding"))
+    table = pd.DataFrame(index=rows["embedding"].unique(), columns=pd.Index([], name="embedding"))
     for clusterer, score in CELLS:
         of = rows[rows["clusterer"] == clusterer].set_index("embedding")
         title = f"{'mixture' if clusterer == 'gmm-diag' else clusterer} {'V' if score == 'v_measure' else 'AMI'}"
@@ -153,7 +154,7 @@ def summary_table(scores, level="song", split="held_out", pooling="mean"):
 def to_markdown(table):
     "A DataFrame of strings as a Markdown table, the index first."
     line = lambda cells: "| " + " | ".join(str(c).replace("|", r"\|") for c in cells) + " |"
-    return "\n".join([line([table.index.name or "", *table.columns]), line(["---"] * (1 + table.shape[1])), *(line([i, *row]) for i, row in zip(table.index, table.to_numpy()))]) + "\n"
+    return "\n".join([line([table.columns.name or "", *table.columns]), line(["---"] * (1 + table.shape[1])), *(line([i, *row]) for i, row in zip(table.index, table.to_numpy()))]) + "\n"
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-031
 def compare(scores, embedding, other, level="song", split="held_out", pooling="mean", other_pooling=None):
