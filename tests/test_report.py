@@ -170,7 +170,8 @@ def start(toys) -> subprocess.Popen:
     "A report in a process of its own, whose second chapter sleeps after it has made the file `reached`."
     toys.write(work="import os, time\nif not chapter.path('checkpoints/reached').exists():\n    chapter.path('checkpoints/reached').write_text(str(os.getpid()))\n    time.sleep(300)")
     process = subprocess.Popen([sys.executable, "-c", "from song_metric.cli import main; main()", "report", "--notebooks", str(toys.nbs), "--runs-dir", str(toys.root)],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # a background shell hands on that interrupts are ignored
     wait_for(toys.root / "demo" / "01_second" / "checkpoints" / "reached")
     return process
 
