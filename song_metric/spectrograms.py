@@ -23,7 +23,7 @@ import scipy.sparse
 from numpy.lib.format import open_memmap
 
 from .data import AudioError, REJECTED_COLUMNS, check_sound, in_parallel, load_catalog, load_table, read_middle, save_table
-from .runs import Chapter, RunError, read_artifact
+from .runs import RunError, read_artifact
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-009
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ MOST = 400_000                          # bytes of one cell's outputs
 def kept(outputs) -> list:
     "What of a cell's outputs is worth keeping: no standard error, nothing too large."
     outputs = [o for o in outputs if o.output_type != "error" and o.get("name") != "stderr"]
-    for output in outputs: output.pop("execution_count", None) if output.output_type != "execute_result" else output.update(execution_count=None)
+    for output in outputs:
+        if output.output_type == "execute_result": output.execution_count = None
     return outputs if len(json.dumps(outputs)) <= MOST else []
 
 
