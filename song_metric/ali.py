@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['plan', 'kernel', 'channels', 'Encoder', 'Decoder', 'Discriminator', 'OtherPlayer', 'Game', 'discriminator_loss',
-           'encoder_decoder_loss', 'pick_device', 'half_precision', 'train_epoch', 'save_state', 'load_state',
-           'restore', 'ALIEmbedding', 'as_tensor', 'train', 'resume', 'encode', 'decode', 'roughness', 'game_health',
-           'diagnose']
+           'encoder_decoder_loss', 'agreement_loss', 'shift_bands', 'song_pairs', 'pick_device', 'half_precision',
+           'epoch_batches', 'train_epoch', 'save_state', 'load_state', 'restore', 'ALIEmbedding', 'as_tensor',
+           'song_numbers', 'train', 'resume', 'encode', 'decode', 'roughness', 'game_health', 'diagnose']
 
 # %% ../nbs/03_ali.ipynb #03_ali-003
 import json
@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
-from torch.nn.functional import softplus
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, normalize, softplus
 from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
@@ -122,9 +122,9 @@ class OtherPlayer(torch.autograd.Function):
 
 # %% ../nbs/03_ali.ipynb #03_ali-018
 class Game(nn.Module):
-    "Encoder, decoder and discriminator for examples of one shape `(band, frame)`."
+    "Encoder, decoder and discriminator for examples of one shape `(band, frame)`; with `agreement`, also a `head` on the code."
 
-    def __init__(self, shape, latent_dim=64, width=16, dropout=0.2, noise=0.5):
+    def __init__(self, shape, latent_dim=64, width=16, dropout=0.2, noise=0.5, agreement=False):
         super().__init__()
         self.noise = noise
         self.encoder = Encoder(shape, latent_dim, width)
@@ -134,11 +134,13 @@ class Game(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, a=0.1)
                 if layer.bias is not None: nn.init.zeros_(layer.bias)
         self.discriminator = Discriminator(shape, latent_dim, width, dropout)
+        if agreement: self.head = nn.Sequential(nn.Linear(latent_dim, 2 * latent_dim), nn.LeakyReLU(0.1), nn.Linear(2 * latent_dim, latent_dim))
 
-    def forward(self, x):
-        "The logits of the encoder's pairs and of the decoder's, `(n,)` each; gradients reach all three nets with the right sign."
-        mean, log_deviation, _ = self.encoder(x)
-        z_hat = mean + torch.randn_like(mean) * log_deviation.exp()
+    def forward(self, x, played=None):
+        "The logits of the encoder's pairs and of the decoder's, and the mean codes of all `x`; the game is `played` with the first so many. Gradients reach all three nets with the right sign."
+        means, log_deviation, _ = self.encoder(x)
+        x, mean = x[:played], means[:played]
+        z_hat = mean + torch.randn_like(mean) * log_deviation[:played].exp()
         z = torch.randn_like(mean)
         logits = {}
         x_tilde = OtherPlayer.apply(self.decoder(z), logits, -1)
@@ -146,13 +148,41 @@ class Game(nn.Module):
         if self.training: shown = shown + self.noise * torch.randn_like(shown)
         both = self.discriminator(shown, torch.cat([OtherPlayer.apply(z_hat, logits, 1), z]))
         logits[1], logits[-1] = both.detach().chunk(2)
-        return both.chunk(2)
+        return *both.chunk(2), means
 
 # %% ../nbs/03_ali.ipynb #03_ali-019
 def discriminator_loss(real, fake): return softplus(-real).mean() + softplus(fake).mean()
 def encoder_decoder_loss(real, fake): return softplus(real).mean() + softplus(-fake).mean()
 
 # %% ../nbs/03_ali.ipynb #03_ali-025
+def agreement_loss(q, songs, temperature=0.2):
+    "NT-Xent [Chen et al. 2020] of views `q` `(2 n, dimension)`, where rows i and n + i are partners; other rows of the same one of `songs` `(2 n,)` are left out."
+    n = len(q) // 2
+    q = normalize(q, dim=1)
+    partner = torch.arange(2 * n, device=q.device).roll(n)
+    own = songs[:, None] == songs[None]
+    own[torch.arange(2 * n), partner] = False
+    return cross_entropy((q @ q.T / temperature).masked_fill(own, -torch.inf), partner)
+
+# %% ../nbs/03_ali.ipynb #03_ali-029
+def shift_bands(x, most):
+    "Spectrograms `(n, 1, band, frame)`, each moved along the bands by at most `most`, between bands by interpolation; the outermost band fills the gap."
+    move = torch.zeros(len(x), 2, 3, device=x.device)
+    move[:, 0, 0] = move[:, 1, 1] = 1
+    move[:, 1, 2] = (2 * torch.rand(len(x), device=x.device) - 1) * 2 * most / x.shape[2]
+    return grid_sample(x, affine_grid(move, x.shape, align_corners=False), padding_mode="border", align_corners=False)
+
+# %% ../nbs/03_ali.ipynb #03_ali-031
+def song_pairs(songs, rng):
+    "Rows `(2, pair)` for one epoch: the rows of each of `songs` `(row,)` in random order, two by two, all pairs shuffled; an odd row waits for another epoch."
+    order = rng.permutation(len(songs))
+    order = order[np.argsort(songs[order], kind="stable")]
+    ranked = songs[order]
+    place = np.arange(len(order)) - np.searchsorted(ranked, ranked)
+    first = np.flatnonzero((place[:-1] % 2 == 0) & (ranked[1:] == ranked[:-1]))
+    return np.stack([order[first], order[first + 1]])[:, rng.permutation(len(first))]
+
+# %% ../nbs/03_ali.ipynb #03_ali-034
 def pick_device(device="auto"):
     "The torch device for 'auto' (CUDA where there is one), 'cpu', 'cuda', …"
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
@@ -163,30 +193,44 @@ def half_precision(device):
     if device.type == "cuda": return torch.cuda.is_bf16_supported()
     return device.type == "cpu" and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
-# %% ../nbs/03_ali.ipynb #03_ali-026
-def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=False):
-    """One pass over `examples`, a tensor `(example, band, frame)`; `scale` is their mean and deviation.
+# %% ../nbs/03_ali.ipynb #03_ali-035
+def epoch_batches(n, batch_size, seed, songs=None):
+    "Row indices `(batch,)` of an epoch's batches; with `songs`, partners stand half a batch apart."
+    if songs is None: rows = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[None]
+    else: rows = torch.from_numpy(song_pairs(songs, np.random.default_rng(seed)))
+    size = max(1, min(batch_size // len(rows), rows.shape[1]))
+    return [part.flatten() for part in rows[:, :rows.shape[1] // size * size].split(size, dim=1)]
 
-    Returns the epoch's mean encoder/decoder loss, discriminator loss and discriminator accuracy."""
+
+def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=False, songs=None, agreement=1.0, shift=0.0):
+    """One pass over `examples`, a tensor `(example, band, frame)`; `scale` is their mean and deviation. With `songs` `(example,)`, agreement is added to the game.
+
+    Returns the epoch's mean encoder/decoder loss, discriminator loss and discriminator accuracy, and the agreement loss where there is one."""
     device = next(game.parameters()).device
     torch.manual_seed(epoch_seed)
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(epoch_seed))
-    steps = max(1, len(order) // batch_size)
-    total = torch.zeros(3, device=device)
+    names = ["encoder_decoder_loss", "discriminator_loss", "discriminator_accuracy"] + ["agreement_loss"] * (songs is not None)
+    total = torch.zeros(len(names), device=device)
+    batches = epoch_batches(len(examples), batch_size, epoch_seed, songs)
     game.train()
-    for index in order[:steps * batch_size].chunk(steps):
+    for index in batches:
         x = (examples[index.to(examples.device)].to(device, torch.float32) - scale[0]) / scale[1]
+        x = shift_bands(x.unsqueeze(1), shift) if shift else x.unsqueeze(1)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            real, fake = game(x.unsqueeze(1).contiguous(memory_format=torch.channels_last))
-        loss = discriminator_loss(real, fake)
+            real, fake, codes = game(x.contiguous(memory_format=torch.channels_last), None if songs is None else len(x) // 2)
+        loss = game_loss = discriminator_loss(real, fake)
+        agreed = []
+        if songs is not None:
+            agreed = [agreement_loss(game.head(codes), torch.from_numpy(songs[index]).to(device))]
+            loss = game_loss + agreement * agreed[0]
         for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for optimizer in optimizers: optimizer.step()
         with torch.no_grad():
-            total += torch.stack([encoder_decoder_loss(real, fake), loss, ((real > 0).float().mean() + (fake < 0).float().mean()) / 2])
-    return dict(zip(["encoder_decoder_loss", "discriminator_loss", "discriminator_accuracy"], (total / steps).tolist()))
+            accuracy = ((real > 0).float().mean() + (fake < 0).float().mean()) / 2
+            total += torch.stack([encoder_decoder_loss(real, fake), game_loss, accuracy, *agreed])
+    return dict(zip(names, (total / len(batches)).tolist()))
 
-# %% ../nbs/03_ali.ipynb #03_ali-028
+# %% ../nbs/03_ali.ipynb #03_ali-037
 def save_state(path, game, optimizers=(), **facts):
     "Write weights, optimiser states and JSON `facts` to one safetensors file, whole or not at all."
     tensors = {f"game.{k}": v.contiguous().cpu() for k, v in game.state_dict().items()}
@@ -203,7 +247,7 @@ def load_state(path):
     with safe_open(path, framework="pt") as file:
         return {k: file.get_tensor(k) for k in file.keys()}, {k: json.loads(v) for k, v in file.metadata().items()}
 
-# %% ../nbs/03_ali.ipynb #03_ali-029
+# %% ../nbs/03_ali.ipynb #03_ali-038
 def restore(game, optimizers, tensors):
     "Put what `load_state` read back into the nets and the optimisers."
     game.load_state_dict({k.removeprefix("game."): v for k, v in tensors.items() if k.startswith("game.")})
@@ -215,31 +259,33 @@ def restore(game, optimizers, tensors):
             state.setdefault(int(p), {})[key] = value
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
-# %% ../nbs/03_ali.ipynb #03_ali-031
+# %% ../nbs/03_ali.ipynb #03_ali-040
 class ALIEmbedding(TransformerMixin, BaseEstimator):
     """Adversarially learned inference [Dumoulin et al. 2017]: `transform` gives the encoder's mean code, `(example, latent_dim)`.
 
+    With `agreement` above 0, `fit(X, songs=…)` takes the song of each example, `(example,)`, and asks codes of one song to agree, under `shift` (bands). `anneal`: the step size falls to zero along half a cosine.
     `checkpoint`: a file to write after each epoch and to go on from. `callback(embedding, epoch)`: a dict of numbers for the history, called after each epoch.
     After `fit`: `game_` (the nets), `history_` (a list of dicts, one an epoch), `scale_` (mean and deviation of the data)."""
 
-    def __init__(self, latent_dim=64, width=16, epochs=20, batch_size=128, learning_rate=2e-4, dropout=0.2, noise=0.5, random_state=0, device="auto",
-                 checkpoint=None, callback=None, progress=True):
+    def __init__(self, latent_dim=64, width=16, epochs=20, batch_size=128, learning_rate=2e-4, dropout=0.2, noise=0.5, agreement=0.0, shift=0.0, anneal=False,
+                 random_state=0, device="auto", checkpoint=None, callback=None, progress=True):
         self.latent_dim, self.width, self.epochs, self.batch_size, self.learning_rate = latent_dim, width, epochs, batch_size, learning_rate
-        self.dropout, self.noise, self.random_state, self.device = dropout, noise, random_state, device
-        self.checkpoint, self.callback, self.progress = checkpoint, callback, progress
+        self.dropout, self.noise, self.agreement, self.shift, self.anneal = dropout, noise, agreement, shift, anneal
+        self.random_state, self.device, self.checkpoint, self.callback, self.progress = random_state, device, checkpoint, callback, progress
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, songs=None):
         X = as_tensor(X)
+        songs = song_numbers(songs, len(X)) if self.agreement else None
         with torch.random.fork_rng():
             torch.manual_seed(self.random_state)
             self._start(tuple(X.shape[1:]), (X.float().mean().item(), X.float().std().item() or 1.0))
-            train(self, X)
+            train(self, X, songs)
         return self
 
     def _start(self, shape, scale):
         self.shape_, self.scale_, self.history_ = shape, scale, []
         self.device_ = pick_device(self.device)
-        self.game_ = Game(shape, self.latent_dim, self.width, self.dropout, self.noise).to(self.device_, memory_format=torch.channels_last)
+        self.game_ = Game(shape, self.latent_dim, self.width, self.dropout, self.noise, self.agreement > 0).to(self.device_, memory_format=torch.channels_last)
 
     def transform(self, X): return self.encode(X)["code"]
 
@@ -253,7 +299,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
 
     def settings(self):
         "What defines the embedding, as JSON would hold it."
-        return {k: getattr(self, k) for k in ("latent_dim", "width", "epochs", "batch_size", "learning_rate", "dropout", "noise", "random_state")}
+        return {k: getattr(self, k) for k in ("latent_dim", "width", "epochs", "batch_size", "learning_rate", "dropout", "noise", "agreement", "shift", "anneal", "random_state")}
 
     def save(self, path):
         "Write weights, settings and history to one safetensors file."
@@ -270,7 +316,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
         self.history_ = facts["history"]
         return self
 
-# %% ../nbs/03_ali.ipynb #03_ali-033
+# %% ../nbs/03_ali.ipynb #03_ali-042
 def as_tensor(X):
     "Examples `(example, band, frame)` as a float16 or float32 tensor; a float16 array is not copied."
     X = np.asarray(X)
@@ -281,11 +327,19 @@ def as_tensor(X):
         warnings.simplefilter("ignore")                  # a memory-mapped array is read-only, and is only read
         return torch.from_numpy(X)
 
-# %% ../nbs/03_ali.ipynb #03_ali-034
-def train(ali, X):
-    "Train `ali.game_` on the tensor `X` for `ali.epochs` epochs, from the checkpoint where there is one for the same settings and data."
+# %% ../nbs/03_ali.ipynb #03_ali-043
+def song_numbers(songs, n):
+    "The song of each of `n` examples as integers; `ValueError` where songs are missing or no song has two examples."
+    if songs is None or len(songs) != n: raise ValueError(f"Agreement needs the song of each of the {n} examples: fit(X, songs=…).")
+    numbers = np.unique(np.asarray(songs), return_inverse=True)[1]
+    if np.bincount(numbers).max() < 2 or numbers.max() < 1: raise ValueError("Agreement needs two songs, and two examples of one of them, at least.")
+    return numbers
+
+# %% ../nbs/03_ali.ipynb #03_ali-045
+def train(ali, X, songs=None):
+    "Train `ali.game_` on the tensor `X`, and on the song of each row where there is agreement, for `ali.epochs` epochs, from the checkpoint where there is one for the same settings and data."
     game, device = ali.game_, ali.device_
-    opponents = [*game.encoder.parameters(), *game.decoder.parameters()]
+    opponents = [p for name, p in game.named_parameters() if not name.startswith("discriminator")]
     optimizers = [torch.optim.Adam(p, ali.learning_rate, betas=(0.5, 0.999)) for p in (opponents, game.discriminator.parameters())]
     facts = dict(settings=ali.settings(), shape=list(ali.shape_), scale=list(ali.scale_), examples=len(X))
     ali.history_ = resume(ali.checkpoint, game, optimizers, facts)
@@ -294,7 +348,9 @@ def train(ali, X):
     epochs = range(len(ali.history_), ali.epochs)
     for epoch in tqdm(epochs, desc="training ALI", unit="epoch", initial=epochs.start, total=ali.epochs, disable=not (ali.progress and epochs), mininterval=1):
         start = perf_counter()
-        losses = train_epoch(game, data, optimizers, ali.batch_size, ali.random_state * 100_003 + epoch, ali.scale_, bf16)
+        for group in (g for o in optimizers for g in o.param_groups):
+            group["lr"] = ali.learning_rate * ((1 + np.cos(np.pi * epoch / ali.epochs)) / 2 if ali.anneal else 1)
+        losses = train_epoch(game, data, optimizers, ali.batch_size, ali.random_state * 100_003 + epoch, ali.scale_, bf16, songs, ali.agreement, ali.shift)
         seconds = perf_counter() - start
         scores = ali.callback(ali, epoch + 1) if ali.callback else {}
         ali.history_.append({"epoch": epoch + 1, **losses, **scores, "seconds": seconds})
@@ -310,7 +366,7 @@ def resume(checkpoint, game, optimizers, facts):
     restore(game, optimizers, tensors)
     return history
 
-# %% ../nbs/03_ali.ipynb #03_ali-035
+# %% ../nbs/03_ali.ipynb #03_ali-046
 @torch.no_grad()
 def encode(ali, X, batch_size=512):
     "Codes and hidden features of the tensor `X` `(example, band, frame)`, batch by batch, as float32 arrays."
@@ -333,7 +389,7 @@ def decode(ali, Z):
     ali.game_.eval()
     return (ali.game_.decoder(Z.to(ali.device_)).float().squeeze(1) * ali.scale_[1] + ali.scale_[0]).cpu().numpy()
 
-# %% ../nbs/03_ali.ipynb #03_ali-041
+# %% ../nbs/03_ali.ipynb #03_ali-054
 def roughness(X):
     "Mean absolute step between neighbouring bins of `(n, band, frame)`, over bands and frames, divided by the deviation; about 1.13 for white noise."
     steps = (np.abs(np.diff(X, axis=1)).mean() + np.abs(np.diff(X, axis=2)).mean()) / 2
@@ -355,7 +411,7 @@ def game_health(ali, X, n=512, seed=0):
             "reliance_on_z": float(moved / (real.std() + 1e-12)),
             "active_dimensions": int((codes.var(axis=0) > 0.01).sum())}
 
-# %% ../nbs/03_ali.ipynb #03_ali-042
+# %% ../nbs/03_ali.ipynb #03_ali-055
 def diagnose(health, latent_dim):
     "Each known failure with the numbers that speak of it and whether it is present: a list of `(failure, evidence, present)`."
     rough = health["roughness_ratio"]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['POOLINGS', 'SCORE_COLUMNS', 'CELLS', 'pool_songs', 'make_clusterer', 'clusterers_for', 'unit_scale', 'cluster_scores',
            'rotated', 'precision_at', 'views', 'score_view', 'score_shuffled', 'score_embeddings', 'short',
-           'summary_table', 'to_markdown', 'compare', 'claim']
+           'summary_table', 'to_markdown', 'compare', 'claim', 'best_of']
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-003
 import numpy as np
@@ -20,11 +20,12 @@ from tqdm import tqdm
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-006
 POOLINGS = {"mean": lambda codes: codes.mean(axis=1),
-            "wasserstein": lambda codes: np.concatenate([codes.mean(axis=1), codes.std(axis=1)], axis=1)}
+            "wasserstein": lambda codes: np.concatenate([codes.mean(axis=1), codes.std(axis=1)], axis=1),
+            "directions": lambda codes: POOLINGS["wasserstein"](codes / (np.linalg.norm(codes, axis=-1, keepdims=True) + 1e-12))}
 
 
 def pool_songs(codes, pooling="wasserstein"):
-    "One vector a song from codes `(song, example, dimension)` or `(song, example, patch, dimension)`; `mean` keeps the dimension, `wasserstein` doubles it."
+    "One vector a song from codes `(song, example, dimension)` or `(song, example, patch, dimension)`; `mean` keeps the dimension, `wasserstein` and `directions` double it."
     if pooling not in POOLINGS: raise ValueError(f"Unknown pooling {pooling!r}; there are {', '.join(POOLINGS)}.")
     codes = np.asarray(codes, dtype=np.float32)
     return POOLINGS[pooling](codes.reshape(len(codes), -1, codes.shape[-1]))
@@ -180,3 +181,10 @@ def claim(scores, embedding="ALI", other="PCA", **view):
     if all(s < 0 for s in signs):
         return f"{embedding} does not outperform {other}; it falls behind in every cell: {span}."
     return f"{embedding} does not clearly outperform {other}: {span}, ahead in {signs.count(1)} of four cells, behind in {signs.count(-1)}, level within the spread in {signs.count(0)}."
+
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-034
+def best_of(scores, names, title):
+    "For each level, split and clusterer the row of highest V-measure among the embeddings `names` under any pooling, as rows of an embedding `title` with the pooling 'best'."
+    rows = scores[scores["embedding"].isin(names)]
+    best = rows.loc[rows.groupby(["level", "split", "clusterer"], sort=False)["v_measure"].idxmax()]
+    return best.assign(found=best["embedding"] + ", " + best["pooling"], embedding=title, pooling="best")
