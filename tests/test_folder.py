@@ -190,4 +190,4 @@ def test_a_folder_without_music_is_refused(tmp_path):
 
 
 def test_an_unknown_source_is_refused():
-    with pytest.raises(RunError, match="demo, folder"): build_catalog("wax cylinders")
+    with pytest.raises(RunError, match="deezer, demo, fma, folder"): build_catalog("wax cylinders")
