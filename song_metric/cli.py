@@ -176,7 +176,7 @@ def sources_command(as_json: Annotated[bool, typer.Option("--json", help="As JSO
     console.print(table)
     for row in found: console.print(Text(f"{row['name']:<12}", "bold").append(row["command"], "not bold"), soft_wrap=True)
 
-
+# %% ../nbs/cli.ipynb #cli-015
 @app.command("fetch")
 def fetch_command(
     source: Annotated[str, typer.Argument(help="One of those that `song-metric sources` lists.")],
@@ -206,7 +206,7 @@ def fetch_command(
         raise typer.Exit(1)
     Console(highlight=False, soft_wrap=True).print(Text(f"Everything is there. Next: song-metric report --source {source}" + (f" --data {data}" if data else ""), "green"))
 
-
+# %% ../nbs/cli.ipynb #cli-016
 @app.command("validate")
 def validate_command(
     source: Annotated[str, typer.Argument(help="One of those that `song-metric sources` lists.")],
@@ -223,7 +223,7 @@ def validate_command(
         if rows and not as_json: print_rows(title, rows)
     if missing + invalid: raise typer.Exit(1)
 
-# %% ../nbs/cli.ipynb #cli-016
+# %% ../nbs/cli.ipynb #cli-018
 def requirements(settings=None) -> dict[str, list[tuple[str, str]]]:
     "Declared packages with their ranges: `needed` by the module, `report` for the notebooks, `dev` for developing. From `settings.ini` in a clone, else from the installed package."
     settings, parser = Path(settings or home() / "settings.ini"), ConfigParser(interpolation=None)
@@ -241,7 +241,7 @@ def within(version: str, ranges: str) -> bool:
     from packaging.specifiers import SpecifierSet
     return SpecifierSet(ranges).contains(version, prereleases=True)
 
-# %% ../nbs/cli.ipynb #cli-018
+# %% ../nbs/cli.ipynb #cli-020
 def package_checks(settings=None) -> list[dict]:
     "For each declared package: `kind`, `name`, `wanted`, `found` (a version or None), `fine`."
     rows = []
@@ -272,7 +272,7 @@ def torch_facts() -> dict[str, str]:
     fast = "amx_bf16" in flags or "avx512_bf16" in flags or (torch.cuda.is_available() and torch.cuda.is_bf16_supported())
     return {"CUDA device": gpu, "bfloat16 in hardware": "yes" if fast else "no", "torch threads": str(torch.get_num_threads())}
 
-# %% ../nbs/cli.ipynb #cli-019
+# %% ../nbs/cli.ipynb #cli-021
 def machine_facts() -> dict[str, str]:
     "Python, system, cores, memory and disk, as texts."
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -313,7 +313,7 @@ def complaints(rows: list[dict], facts: dict) -> list[str]:
     except RunError as error: found.append(str(error))
     return found
 
-# %% ../nbs/cli.ipynb #cli-022
+# %% ../nbs/cli.ipynb #cli-024
 def main(arguments=None) -> None:
     "The command `song-metric`: run it, turn errors into one sentence, and leave with the exit status."
     if hasattr(signal, "SIGTERM"): signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # so that kernels are shut down

@@ -15,7 +15,7 @@ from ..downloads import DownloadError, Passing, RateLimit, Web, check_tracks, fe
 from ..runs import RunError, cache_home
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-005
-SOURCE = dict(name="deezer", title="Deezer previews: genres and songs of your choice", licence="the rights holders'; research and private use, not to be passed on", size="0.5 MB a song", time="10 minutes for 1,000 songs",
+SOURCE = dict(name="deezer", title="Deezer previews: genres and songs of your choice", licence="the rights holders'; research and private use, not to be passed on", size="0.5 MB a song", time="about 10 minutes for 1,000 songs (an estimate)",
               needs="the internet; no account", command="song-metric fetch deezer -p genres=rock,jazz -p songs_per_genre=100", citation="Deezer, developers.deezer.com/api",
               terms="Deezer's previews are for research and private use on this machine: do not pass them on, and delete them when you no longer need them (developers.deezer.com/termsofuse).")
 BASE = "https://api.deezer.com"

@@ -17,7 +17,7 @@ from ..runs import RunError, cache_home, write_json
 
 # %% ../../nbs/sources/fma.ipynb #fma-006
 SOURCE = dict(name="fma", title="Free Music Archive: 8,000 (small) to 106,574 songs, 8 to 16 genres", licence="metadata CC BY 4.0; each track its own, mostly Creative Commons; for research", size="7.2 GiB (small), 22 GiB (medium), 93 GiB (large), 879 GiB (full)",
-              time="small at 10 MB/s: 13 minutes, and 8 to look through it", needs="disk: twice the size while unpacking", command="song-metric fetch fma -p subset=small",
+              time="small at 10 MB/s: about 13 minutes, and 6 to look through it (an estimate)", needs="disk: twice the size while unpacking", command="song-metric fetch fma -p subset=small",
               citation="M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson: FMA: A Dataset for Music Analysis, ISMIR 2017, arXiv:1612.01840")
 BASE = "https://os.unil.cloud.switch.ch/fma"
 SUBSETS = ("small", "medium", "large", "full") # each holds the one before

@@ -18,7 +18,7 @@ from ..downloads import unpack
 from ..runs import RunError, cache_home
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-006
-SOURCE = dict(name="gtzan", title="GTZAN: 1,000 excerpts of 10 genres", licence="none given; copyrighted music, for research only", size="1.2 GB", time="1 minute", needs="a folder or archive that you have: its public link is dead",
+SOURCE = dict(name="gtzan", title="GTZAN: 1,000 excerpts of 10 genres", licence="none given; copyrighted music, for research only", size="1.2 GB", time="about a minute (an estimate)", needs="a folder or archive that you have: its public link is dead",
               command="song-metric report --source gtzan --data DIR", citation="G. Tzanetakis, P. Cook: Musical genre classification of audio signals, IEEE Transactions on Speech and Audio Processing 10(5), 2002")
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 

@@ -18,7 +18,7 @@ from ..runs import RunError, cache_home
 from .deezer import fetched_songs
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-005
-SOURCE = dict(name="spotify", title="Spotify previews, for applications that still get them", licence="the rights holders'; only with Spotify's permission", size="0.4 MB a song", time="20 minutes for 1,000 songs",
+SOURCE = dict(name="spotify", title="Spotify previews, for applications that still get them", licence="the rights holders'; only with Spotify's permission", size="0.4 MB a song", time="about 20 minutes for 1,000 songs (an estimate)",
               needs="an application from before 27 November 2024 with extended access: SPOTIFY_CLIENT_ID, SPOTIFY_CLIENT_SECRET", command="song-metric fetch spotify -p genres=rock,jazz -p songs_per_genre=100",
               citation="Spotify, developer.spotify.com/documentation/web-api", terms="Spotify's developer policy forbids to train models with its content, to keep it and to pass it on: go on only where Spotify has permitted your research (developer.spotify.com/policy).")
 BASE, ACCOUNTS = "https://api.spotify.com", "https://accounts.spotify.com"
