@@ -7,21 +7,26 @@ __all__ = ['CATALOG_COLUMNS', 'REJECTED_COLUMNS', 'AUDIO_STARTS', 'UNSUPPORTED_S
            'SILENT', 'check_catalog', 'save_table', 'load_table', 'load_catalog', 'plain_text', 'plot_text',
            'AudioError', 'looks_like', 'quiet_stderr', 'file_start', 'by_descriptor', 'open_sound', 'mp3_frame',
            'mp3_frames', 'counted_mp3', 'missing_end', 'ogg_is_cut', 'decode', 'check_sound', 'read_middle',
-           'read_preview', 'in_parallel', 'sources', 'get_source', 'catalog_tables', 'build_catalog', 'reason_kind',
-           'count_reasons', 'require_enough']
+           'read_preview', 'in_parallel', 'open_known', 'stats', 'file_facts', 'sound_facts', 'with_facts',
+           'checked_songs', 'sources', 'get_source', 'catalog_tables', 'build_catalog', 'reason_kind', 'count_reasons',
+           'require_enough']
 
 # %% ../nbs/00_data.ipynb #00_data-006
 import codecs
+import hashlib
 import importlib
 import io
+import json
 import mmap
 import os
 import pkgutil
 import re
+import sqlite3
 import stat
 import struct
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -31,7 +36,7 @@ import soundfile as sf
 import soxr
 from tqdm import tqdm
 
-from .runs import RunError
+from .runs import RunError, cache_home
 
 # %% ../nbs/00_data.ipynb #00_data-009
 CATALOG_COLUMNS = ["song_id", "path", "genre", "artist", "album", "title", "duration", "source", "licence"]
@@ -291,6 +296,81 @@ def in_parallel(function, items, workers: int = 0, what: str = "songs"):
         yield from tqdm(jobs(joblib.delayed(function)(item) for item in items), total=len(items), desc=what, unit="", mininterval=1, delay=0.5)
 
 # %% ../nbs/00_data.ipynb #00_data-046
+def open_known(path) -> sqlite3.Connection:
+    "The database of files seen before (made if need be); where it cannot be written or is damaged, one that is forgotten in the end."
+    for where in (path, path, ":memory:"):
+        try:
+            if where != ":memory:": Path(where).parent.mkdir(parents=True, exist_ok=True)
+            base = sqlite3.connect(where, timeout=60)
+            base.execute("CREATE TABLE IF NOT EXISTS files (path BLOB, way TEXT, size INTEGER, changed INTEGER, facts TEXT, PRIMARY KEY (path, way)) WITHOUT ROWID")
+            return base
+        except sqlite3.OperationalError: continue
+        except (sqlite3.DatabaseError, OSError): Path(path).unlink(missing_ok=True)
+
+
+def stats(paths) -> list[tuple[int, int] | None]:
+    "(size in bytes, time of change in nanoseconds) of each file; None where there is none."
+    found = []
+    for path in paths:
+        try: found.append((os.stat(path).st_size, os.stat(path).st_mtime_ns))
+        except (OSError, ValueError): found.append(None)
+    return found
+
+# %% ../nbs/00_data.ipynb #00_data-047
+def file_facts(
+    paths, # files
+    look, # a function: path → what is to be known of it, as a dictionary that JSON can hold; `reason` in it says why the file cannot be used
+    way: str, # how it looks, in a word or two: facts are kept apart by it
+    workers: int = 0, # processes; 0: one for each core
+    known=None, # the database; the default is `files.sqlite` in the cache
+) -> list[dict]: # facts, in the order of the paths
+    "Look at each file, many at once; those that were seen before and have not changed are not opened again."
+    paths = [os.fspath(path) for path in paths]
+    found = stats(paths)
+    with closing(open_known(known or cache_home() / "files.sqlite")) as base:
+        seen = {path: (size, changed, facts) for path, size, changed, facts in base.execute("SELECT path, size, changed, facts FROM files WHERE way = ?", (way,))}
+        facts = [json.loads(seen[os.fsencode(path)][2]) if now and seen.get(os.fsencode(path), ())[:2] == now else None for path, now in zip(paths, found)]
+        todo = [number for number, fact in enumerate(facts) if fact is None]
+        few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 32) # starting a process takes as long as some files
+        for number, fact in zip(todo, in_parallel(look, [paths[number] for number in todo], few, what="checking files")):
+            facts[number] = fact
+            if found[number] and "reason" not in fact: base.execute("REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (os.fsencode(paths[number]), way, *found[number], json.dumps(fact)))
+            if number % 64 == 0: base.commit() # an interruption loses little
+        base.commit()
+    return facts
+
+# %% ../nbs/00_data.ipynb #00_data-050
+def sound_facts(path, preview_seconds: float = 30.0) -> dict:
+    "`duration` in seconds and `sound`, a checksum of the decoded middle, of a file; `reason` where it cannot be used."
+    try: audio, _, duration = read_middle(path, preview_seconds, None)
+    except AudioError as error: return dict(reason=str(error))
+    except Exception as error: return dict(reason=f"cannot be read: {plain_text(error) or type(error).__name__}") # whatever a decoder may do, the run goes on
+    return dict(duration=round(duration, 3), sound=hashlib.blake2b(audio.tobytes() + repr(round(duration, 3)).encode(), digest_size=16).hexdigest())
+
+
+def with_facts(
+    rows: list[dict], # catalog rows without duration, or with a `reason` to reject them for
+    facts: list[dict], # what `file_facts` found, row by row
+    seconds: float = 5.0, # the shortest usable song
+    keep_duplicates: bool = True, # keep files that sound exactly like another, too
+) -> tuple[list[dict], list[dict]]: # catalog rows, rejected rows (path, reason), each in order of song_id
+    "Rows with their duration; those that cannot be used, are too short or sound exactly like another are rejected with the reason."
+    songs, rejected, first = [], [], {}
+    for row, fact in sorted(zip(rows, facts), key=lambda pair: pair[0]["song_id"]):
+        reason = row.get("reason") or fact.get("reason") or ""
+        if not reason and fact["duration"] < seconds: reason = f"too short: {fact['duration']:.1f} s, and one example takes {seconds:g} s"
+        if not reason and not keep_duplicates and first.setdefault(fact["sound"], row["song_id"]) != row["song_id"]: reason = f"a duplicate: it sounds exactly like {plain_text(first[fact['sound']])}"
+        if reason: rejected.append(dict(path=row["song_id"], reason=reason))
+        else: songs.append({**{name: row.get(name, "") for name in CATALOG_COLUMNS}, **({"split": row["split"]} if "split" in row else {}), "duration": fact["duration"]})
+    return songs, rejected
+
+
+def checked_songs(rows: list[dict], seconds: float = 5.0, preview_seconds: float = 30.0, workers: int = 0, keep_duplicates: bool = True, **_) -> tuple[list[dict], list[dict]]:
+    "`with_facts` of rows whose files are looked at by `sound_facts`: what most sources end with."
+    facts = file_facts([row["path"] for row in rows], partial(sound_facts, preview_seconds=preview_seconds), f"sound {preview_seconds:g}", workers)
+    return with_facts(rows, facts, seconds, keep_duplicates)
+
+# %% ../nbs/00_data.ipynb #00_data-053
 def sources() -> list[str]:
     "Names of the sources there are."
     package = importlib.import_module("song_metric.sources")
@@ -302,10 +382,11 @@ def get_source(name: str):
     if name not in sources(): raise RunError(f"There is no source {name!r}: choose one of {', '.join(sources())} (parameter `source`).")
     return importlib.import_module(f"song_metric.sources.{name}")
 
-# %% ../nbs/00_data.ipynb #00_data-049
+# %% ../nbs/00_data.ipynb #00_data-056
 def catalog_tables(rows: list[dict], rejected: list[dict], min_songs: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Catalog and list of rejected files from a source's rows; songs whose label has fewer than `min_songs` are rejected with that reason."
-    catalog = check_catalog(pd.DataFrame(rows, columns=CATALOG_COLUMNS)).sort_values("song_id", ignore_index=True)
+    "Catalog and list of rejected files from a source's rows; songs whose label has fewer than `min_songs` are rejected with that reason. Where a source knows an official `split`, that is a last column."
+    split = ["split"] if any("split" in row for row in rows) else []
+    catalog = check_catalog(pd.DataFrame(rows, columns=CATALOG_COLUMNS + split)).sort_values("song_id", ignore_index=True)
     count = catalog["genre"].map(catalog["genre"].value_counts())
     few = catalog[count < min_songs]
     rejected = list(rejected) + [dict(path=song.song_id, reason=f"its label has too few songs: {number} with the label {song.genre!r}, and at least {min_songs} are asked for (min_songs)")
@@ -322,7 +403,7 @@ def build_catalog(
     "Ask a source for its songs. A `RunError` for an unknown source, and whatever the source finds impossible."
     return catalog_tables(*get_source(source).catalog(**parameters), min_songs=min_songs)
 
-# %% ../nbs/00_data.ipynb #00_data-052
+# %% ../nbs/00_data.ipynb #00_data-059
 def reason_kind(reason: str) -> str:
     "The part of a reason that many files share: what stands before its first colon."
     return reason.split(":")[0].split(";")[0]

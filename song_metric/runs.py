@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'RunError', 'run_dir', 'file_sha256', 'write_json', 'read_manifest', 'outputs', 'stat_of',
-           'changed_output', 'read_artifact', 'package_versions', 'home', 'git_state', 'peak_memory_mb', 'device_name',
-           'Chapter']
+           'changed_output', 'read_artifact', 'package_versions', 'home', 'cache_home', 'git_state', 'peak_memory_mb',
+           'device_name', 'Chapter']
 
 # %% ../nbs/runs.ipynb #runs-002
 import hashlib
@@ -121,6 +121,12 @@ def package_versions(names=PACKAGES) -> dict[str, str]:
 def home() -> Path:
     "The folder that holds the package `song_metric`: in a clone, the repository."
     return Path(util.find_spec("song_metric").origin).parent.parent
+
+
+def cache_home() -> Path:
+    "The folder for what can be made or fetched again: the variable SONG_METRIC_CACHE, else `data/cache` of the clone, else `.cache/song_metric` in the user's folder."
+    if os.environ.get("SONG_METRIC_CACHE"): return Path(os.environ["SONG_METRIC_CACHE"]).expanduser().resolve()
+    return home() / "data" / "cache" if (home() / "settings.ini").exists() else Path.home() / ".cache" / "song_metric"
 
 
 def git_state(folder=None) -> dict:

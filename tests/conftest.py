@@ -27,6 +27,15 @@ print(file=sys.stderr)
 """
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    "What is fetched and remembered in tests stays out of the clone's cache; the demo's songs, which are rendered there, do not."
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["SONG_METRIC_CACHE"] = str(folder)
+    yield folder
+    del os.environ["SONG_METRIC_CACHE"]
+
+
 @pytest.fixture
 def toys(tmp_path) -> SimpleNamespace:
     "Two chapters in a folder of their own: `nbs`, `root` (the runs), and `write`, which replaces the second chapter's last cell."

@@ -102,7 +102,7 @@ def zoo(tmp_path_factory):
     expected = make_zoo(top / "Zoo")
     for number in range(2): sf.write(top / "Other" / f"{number}.flac", tone(6), RATE)
     sf.write(top / "top.wav", tone(6), RATE)
-    catalog, rejected = build_catalog("folder", data=str(top), workers=2)
+    catalog, rejected = build_catalog("folder", data=str(top), workers=2, keep_duplicates=True)
     return top, expected, catalog, rejected
 
 
@@ -133,7 +133,7 @@ def test_rows_are_plain_and_survive_the_file(zoo, tmp_path):
 
 def test_any_number_of_processes_gives_the_same(zoo):
     top, _, catalog, rejected = zoo
-    again = build_catalog("folder", data=str(top), workers=1)
+    again = build_catalog("folder", data=str(top), workers=1, keep_duplicates=True)
     assert again[0].equals(catalog) and again[1].equals(rejected)
 
 
@@ -157,9 +157,9 @@ def test_labels_from_tags(tmp_path):
         tagged.add_tags()
         tagged.tags.add(mutagen.id3.TCON(encoding=3, text="(17)"))
         tagged.save()
-    catalog, rejected = build_catalog("folder", data=str(tmp_path), label="genre", workers=1)
+    catalog, rejected = build_catalog("folder", data=str(tmp_path), label="genre", workers=1, keep_duplicates=True)
     assert list(catalog["genre"]) == ["Jazz"] * 3 + ["Rock"] * 2 and list(catalog["artist"])[:3] == ["Ana <b>"] * 3 and list(catalog["album"])[:3] == ["NA"] * 3
-    catalog, rejected = build_catalog("folder", data=str(tmp_path), label="artist", workers=1)
+    catalog, rejected = build_catalog("folder", data=str(tmp_path), label="artist", workers=1, keep_duplicates=True)
     assert len(catalog) == 3 and rejected["reason"].str.startswith("no artist tag").all() and len(rejected) == 2
 
 
@@ -174,7 +174,7 @@ def test_small_labels_are_listed(tmp_path):
     for name in ("a/1.wav", "a/2.wav", "b/1.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         sf.write(tmp_path / name, tone(6), RATE)
-    catalog, rejected = build_catalog("folder", data=str(tmp_path), workers=1)
+    catalog, rejected = build_catalog("folder", data=str(tmp_path), workers=1, keep_duplicates=True)
     assert list(catalog["song_id"]) == ["a/1.wav", "a/2.wav"] and rejected.values.tolist()[0][0] == "b/1.wav" and "too few songs" in rejected["reason"][0]
     with pytest.raises(RunError, match=r"Only 2 usable song.*1 × its label has too few songs"): require_enough(catalog, rejected)
 
@@ -190,4 +190,4 @@ def test_a_folder_without_music_is_refused(tmp_path):
 
 
 def test_an_unknown_source_is_refused():
-    with pytest.raises(RunError, match="demo, folder"): build_catalog("spotify")
+    with pytest.raises(RunError, match="deezer, demo, fma, folder"): build_catalog("wax cylinders")

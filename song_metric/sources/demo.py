@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SOURCE', 'SAMPLE_RATE', 'SECONDS', 'PEAK', 'RELEASE', 'FAINT', 'LABELS', 'data_folder', 'load_index', 'choose',
            'read_midi', 'soundfont_path', 'soundfont', 'render', 'cache_folder', 'cache_name', 'finished', 'is_sound',
-           'render_file', 'render_songs', 'catalog']
+           'render_file', 'render_songs', 'catalog', 'validate']
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-004
+# %% ../../nbs/sources/demo.ipynb #demo-004
 import hashlib
 import importlib.util
 import io
@@ -31,12 +31,12 @@ import soxr
 from ..data import in_parallel
 from ..runs import RunError, home
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-006
+# %% ../../nbs/sources/demo.ipynb #demo-006
 SOURCE = dict(name="demo", title="The demo corpus: 15 genres, 75 artists, 900 songs", licence="CC0-1.0",
               citation="Arranged by data/demo/compose.py with Musical MIDI Accompaniment (Bob van der Poel), rendered with the SoundFont TimGM6mb (Tim Brechbill)",
-              needs='a clone of the repository (data/demo) and pip install "song_metric[report]"', size="1.2 MB of MIDI, 1.2 GB of sound once rendered")
+              needs='a clone of the repository (data/demo) and pip install "song_metric[report]"', size="1.2 MB of MIDI, 1.2 GB of sound once rendered", time="5 minutes to render, once", command="song-metric report")
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-008
+# %% ../../nbs/sources/demo.ipynb #demo-008
 def data_folder() -> Path:
     "The repository's `data` folder; a `RunError` where the package was installed without it."
     folder = home().resolve() / "data"
@@ -57,7 +57,7 @@ def load_index(
     if missing: raise RunError(f"{path} lacks the column(s) {', '.join(sorted(missing))}: it was not written by data/demo/compose.py.")
     return index.sort_values("song_id", ignore_index=True)
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-011
+# %% ../../nbs/sources/demo.ipynb #demo-011
 def choose(index: pd.DataFrame, songs_per_genre: int = 60, genres: int = 15) -> pd.DataFrame:
     "Rows of the first `genres` genres (in alphabetical order), `songs_per_genre` each, evenly over artists. A `RunError` where the corpus has fewer."
     if songs_per_genre < 1 or genres < 1: raise RunError(f"songs_per_genre and genres are at least 1, not {songs_per_genre} and {genres}.")
@@ -71,7 +71,7 @@ def choose(index: pd.DataFrame, songs_per_genre: int = 60, genres: int = 15) -> 
     kept = ordered[ordered["genre"].isin(names[:genres])].groupby("genre").head(songs_per_genre)
     return kept.drop(columns="turn").sort_values("song_id", ignore_index=True)
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-015
+# %% ../../nbs/sources/demo.ipynb #demo-015
 def read_midi(folder, songs: pd.DataFrame) -> dict[str, bytes]:
     "MIDI files of these rows of the index, as {song_id: bytes}; a `RunError` where one is missing or has another checksum than the index says."
     wanted, found, again = dict(zip(songs["file"], songs["song_id"])), {}, "take data/demo from the repository anew, or run data/demo/compose.py again"
@@ -86,7 +86,7 @@ def read_midi(folder, songs: pd.DataFrame) -> dict[str, bytes]:
         if hashlib.sha256(found[song_id]).hexdigest() != digest: raise RunError(f"The MIDI file of {song_id} is not the one that songs.csv lists (its checksum differs): {again}.")
     return found
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-018
+# %% ../../nbs/sources/demo.ipynb #demo-018
 SAMPLE_RATE, SECONDS, PEAK, RELEASE = 22050, 30.0, 0.9, -600 # samples a second, seconds, largest sample, longest release in timecents (-600: 0.7 s)
 FAINT = 0.01 # a rendered song whose peak stays below this, before its level is raised, is silent
 
@@ -110,7 +110,7 @@ def soundfont(path, release: int = RELEASE) -> bytes:
     generators["amount"][slow] = release
     return bytes(data)
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-021
+# %% ../../nbs/sources/demo.ipynb #demo-021
 def render(
     midi: bytes, # a MIDI file
     font: bytes | None = None, # a SoundFont; the default is TimGM6mb, see `soundfont`
@@ -129,7 +129,7 @@ def render(
     if not peak > FAINT: raise RunError(f"A rendered song is silent: its largest sample is {peak:.1g} of full scale.")
     return np.round(audio * (PEAK / peak * 32767)).astype(np.int16)
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-024
+# %% ../../nbs/sources/demo.ipynb #demo-024
 def cache_folder(root) -> Path:
     "The folder below `root` for songs rendered with the present settings (made if need be)."
     settings = dict(sample_rate=SAMPLE_RATE, seconds=SECONDS, peak=PEAK, release=RELEASE, soundfont=hashlib.sha256(soundfont_path().read_bytes()).hexdigest(), midirenderer=metadata.version("midirenderer"))
@@ -158,7 +158,7 @@ def is_sound(path: Path, digest: str | None) -> bool:
     "Whether a finished file is there and holds what it held when it was rendered."
     return digest is not None and path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-025
+# %% ../../nbs/sources/demo.ipynb #demo-025
 def render_file(job: tuple[str, str, bytes], folder: str) -> tuple[str, str]:
     "Render (song_id, file name, MIDI bytes) to a WAV file in `folder`, under a passing name first. Returns (file name, SHA-256 of the file)."
     song_id, name, midi = job
@@ -194,7 +194,7 @@ def render_songs(
                 log.flush()
     return [folder / name for name in names]
 
-# %% ../../nbs/sources/demo.ipynb #sources-demo-029
+# %% ../../nbs/sources/demo.ipynb #demo-029
 LABELS = ("folder", "genre", "artist", "album")
 
 
@@ -215,3 +215,15 @@ def catalog(
     column = "genre" if label == "folder" else label
     return [dict(song_id=song["song_id"], path=str(path), genre=song[column], artist=song["artist"], album=song["album"], title=song["title"], duration=SECONDS, source="demo", licence=SOURCE["licence"])
             for song, path in zip(songs.to_dict("records"), paths)], []
+
+# %% ../../nbs/sources/demo.ipynb #demo-030
+def validate(data: str = "") -> tuple[list[dict], list[dict]]:
+    "(missing, invalid) MIDI files (path, reason) of the corpus, by their checksums."
+    corpus, missing, invalid = Path(data).expanduser() if str(data).strip() else data_folder() / "demo", [], []
+    index = load_index(corpus)
+    try: read_midi(corpus, index)
+    except RunError: # which of them?
+        for number in range(len(index)):
+            try: read_midi(corpus, index.iloc[[number]])
+            except RunError as error: (missing if "not in midi.tar.xz" in str(error) else invalid).append(dict(path=index["file"][number], reason=str(error)))
+    return missing, invalid

@@ -1,0 +1,144 @@
+"Miniatures of FMA and GTZAN in the layout of the real ones, a library that grows, and soundtracks."
+import hashlib
+import io
+import json
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile as sf
+from conftest import song_metric
+from servers import Server
+
+from song_metric.baselines import split_songs
+from song_metric.data import build_catalog
+from song_metric.downloads import Web
+from song_metric.runs import RunError
+from song_metric.sources import fma, folder, gtzan
+from song_metric.spectrograms import SpectrogramSettings, compute_examples
+
+RATE = 22050
+# the header of the real tracks.csv: 52 columns in two rows, and a third that names the index
+HEADER = [*[("album", name) for name in "comments date_created date_released engineer favorites id information listens producer tags title tracks type".split()],
+          *[("artist", name) for name in "active_year_begin active_year_end associated_labels bio comments date_created favorites id latitude location longitude members name related_projects tags website wikipedia_page".split()],
+          ("set", "split"), ("set", "subset"), *[("track", name) for name in "bit_rate comments composer date_created date_recorded duration favorites genre_top genres genres_all information interest language_code license listens lyricist number publisher tags title".split()]]
+
+
+def sound(number, seconds=6.0, kind="MP3", **how):
+    t, file = np.arange(int(RATE * seconds)) / RATE, io.BytesIO()
+    audio = 0.3 * np.sin(2 * np.pi * (150 + 37 * number) * t) * (1 + 0.5 * np.sin(2 * np.pi * (1 + number % 5) * t)) + 0.02 * np.random.default_rng(number).standard_normal(len(t))
+    sf.write(file, audio.astype("float32"), RATE, format=kind, **how)
+    return file.getvalue()
+
+
+def zipped(files):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_BZIP2) as archive: # as the real ones are
+        for name, content in files.items(): archive.writestr(name, content)
+    return data.getvalue()
+
+
+def small_fma():
+    "The two archives of a small FMA: 24 songs of three genres by eight artists, one faulty, one in the medium subset only."
+    import csv
+    text, files, number = io.StringIO(), {}, 0
+    writer = csv.writer(text, lineterminator="\n")
+    for row in (0, 1): writer.writerow(["", *(column[row] for column in HEADER)])
+    writer.writerow(["track_id", *[""] * len(HEADER)])
+    for number in range(26):
+        track_id = {24: 99134, 25: 7000}.get(number, 2 + 500 * number)
+        values = {("artist", "name"): f"Artist {number // 3}, \"quoted\"", ("artist", "bio"): "A life,\nin two lines", ("album", "title"): f"Album {number // 3}", ("set", "split"): ("training", "validation", "test")[number // 3 % 3],
+                  ("set", "subset"): "medium" if number == 25 else "small", ("track", "genre_top"): ("Rock", "Folk", "Hip-Hop")[number % 3], ("track", "license"): "Attribution", ("track", "title"): f"Song {number}"}
+        writer.writerow([track_id, *(values.get(column, "") for column in HEADER)])
+        if number < 24: files[fma.clip_path(track_id, "small")] = sound(number)
+    files[fma.clip_path(99134, "small")] = b""
+    return {"/fma/fma_metadata.zip": zipped({"fma_metadata/tracks.csv": text.getvalue(), "fma_metadata/genres.csv": "genre_id\n", "fma_metadata/features.csv": "large"}), "/fma/fma_small.zip": zipped(files)}
+
+
+@pytest.fixture(scope="module")
+def fma_folder(tmp_path_factory):
+    "The small FMA, fetched from a server that breaks off and answers 503."
+    target, archives = tmp_path_factory.mktemp("fma"), small_fma()
+    checksums = {path.split("_")[1].removesuffix(".zip"): f"sha1:{hashlib.sha1(body).hexdigest()}" for path, body in archives.items()}
+    with pytest.MonkeyPatch.context() as patch, Server({"cut": 0.6, "503": 0.3}, archives) as server:
+        patch.setattr(fma, "CHECKSUMS", checksums)
+        assert fma.fetch(str(target), base=f"{server.base}/fma", web=Web(attempts=200, pause=0.001)) == []
+        assert server.ranges, "no download went on"
+        asked = len(server.log)
+        fma.fetch(str(target), base=f"{server.base}/fma", web=Web(attempts=200, pause=0.001))
+        assert len(server.log) == asked
+    return target
+
+
+def test_fma(fma_folder, tmp_path):
+    assert not list(fma_folder.rglob("*.zip")) and not list(fma_folder.rglob("*.part")) and not (fma_folder / "fma_metadata/features.csv").exists()
+    assert fma.validate(str(fma_folder)) == ([], [])
+    songs, rejected = build_catalog("fma", data=str(fma_folder), workers=1)
+    assert len(songs) == 24 and set(songs["split"]) == {"training", "validation", "test"} and set(songs["genre"]) == {"Rock", "Folk", "Hip-Hop"} and songs["artist"][0] == 'Artist 0, "quoted"'
+    assert rejected.values.tolist() == [["fma_small/099/099134.mp3", "known to be faulty: no sound in it (FMA's own list)"]]
+    held = split_songs(songs, 0.4)
+    assert 0 < held.sum() < len(songs) and not set(songs["artist"][held]) & set(songs["artist"][~held])
+    kept, failed, _ = compute_examples(songs, SpectrogramSettings(bands=8, frames=12, examples=2), tmp_path, workers=1)
+    assert len(kept) == 24 and not len(failed)
+
+
+def test_fma_archives_that_are_not_the_published_ones(tmp_path):
+    with Server({}, small_fma()) as server, pytest.raises(RunError, match="fma_metadata.zip.*checksum.*no longer the published file"): fma.fetch(str(tmp_path), base=f"{server.base}/fma", web=Web(pause=0.001))
+    assert not list(tmp_path.rglob("*.zip"))
+
+
+@pytest.mark.parametrize("layout", ["genres/{0}/{1}.au", "Data/genres_original/{0}/{1}.wav"])
+def test_gtzan(tmp_path, layout):
+    kind, names = layout[-2:].upper().replace("AV", "WAV"), [f"{genre}.{number:05d}" for genre in ("blues", "metal", "pop") for number in (0, 1, 2, 12, 15, 34)]
+    for number, name in enumerate(names):
+        path = tmp_path / "set" / layout.format(name.split(".")[0], name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sound(number, kind=kind))
+    jazz = tmp_path / "set" / layout.format("jazz", "jazz.00054")
+    jazz.parent.mkdir(parents=True)
+    jazz.write_bytes(b"\0" * 4000)
+    with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as archive: archive.add(tmp_path / "set", ".")
+    for data in (tmp_path / "set", tmp_path / "set.tar.gz"):
+        if data.is_file(): __import__("shutil").rmtree(gtzan.cache_home() / "gtzan", ignore_errors=True)
+        songs, rejected = build_catalog("gtzan", data=str(data), workers=1)
+        assert len(songs) == 18 and list(rejected["path"]) == [f"jazz/jazz.00054.{layout[-3:].strip('.')}"]
+        songs, rejected = build_catalog("gtzan", data=str(data), workers=1, faults="drop")
+        assert len(songs) == 18 - 2 and sum("known to be faulty" in reason for reason in rejected["reason"]) == 2 # metal.00034, pop.00015
+        assert set(songs["split"]) == {"training", "validation", "test"}
+
+
+def test_a_library_that_grows(tmp_path, monkeypatch):
+    "Files seen before are not opened again; a changed one is; duplicates are listed."
+    body = [sound(number, kind="FLAC") for number in range(40)]
+    def write(name, content, genre):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        tagged = mutagen.File(path, easy=True)
+        tagged.update(genre=genre, artist=f"Artist {name[0]}", title=name)
+        tagged.save()
+    for number in range(36): write(f"{number % 4}/{number}.flac", body[number], ("Hip-Hop/Rap", "jazz")[number % 2])
+    looked, look = [], folder.look_at
+    monkeypatch.setattr(folder, "look_at", lambda path, preview_seconds: looked.append(path) or look(path, preview_seconds))
+    read = lambda: build_catalog("folder", data=str(tmp_path), label="genre", workers=1)
+    songs, _ = read()
+    assert len(looked) == 36 == len(songs) and set(songs["genre"]) == {"Hip hop", "Jazz"}
+    looked.clear()
+    assert read()[0].equals(songs) and not looked
+    for number in (36, 37): write(f"0/{number}.flac", body[number], "jazz")
+    write("0/zz copy.flac", body[0], "jazz")
+    write("1/1.flac", body[38], "jazz")
+    songs, rejected = read()
+    assert sorted(Path(path).name for path in looked) == ["1.flac", "36.flac", "37.flac", "zz copy.flac"]
+    assert len(songs) == 38 and rejected.values.tolist() == [["0/zz copy.flac", "a duplicate: it sounds exactly like 0/0.flac"]]
+
+
+def test_small_fma_through_the_report(fma_folder, tmp_path):
+    result = song_metric("report", "--profile", "smoke", "--source", "fma", "--data", fma_folder, "--runs-dir", tmp_path, "--label", "genre", "-p", "score_songs=24", "-p", "tsne_songs=8")
+    assert result.returncode == 0, result.stderr + result.stdout
+    runs = json.loads(song_metric("runs", "--json", "--runs-dir", tmp_path).stdout)
+    assert runs[0]["source"] == "fma" and runs[0]["songs"] == 24
