@@ -317,7 +317,7 @@ def encode(self, examples) -> np.ndarray:
     return pool_songs(self.encoder.transform(examples)[None], self.pooling)[0]
 
 
-def twin(self, sound, vector, k: int = 3) -> int | None:
+def twin(self, sound, vector, k: int = 10) -> int | None:
     "The position of the song that a sound `(sample,)` is, wherever its file lies and whatever it is called; None where it is new."
     for i in self.search(vector, k)[0]:
         cut = self.encode(song_examples(sound, self.settings, self.songs["song_id"].iat[i], self.seed))
@@ -352,11 +352,11 @@ def add(self, files, root=None, workers: int = 0) -> tuple[pd.DataFrame, pd.Data
         if isinstance(found, dict): rejected.append(found)
         else:
             row, sound, examples = found
-            if row["song_id"] in self.positions or row["song_id"] in fresh.positions: # another sound of that name, or the same one
-                row["song_id"] = free_id(row["song_id"], {*self.positions, *fresh.positions})
-                examples = song_examples(sound, self.settings, row["song_id"], self.seed)
             vector = self.encode(examples)
             same = next((one.songs["song_id"].iat[i] for one in (self, fresh) if len(one) and (i := one.twin(sound, vector)) is not None), None)
+            if same is None and (row["song_id"] in self.positions or row["song_id"] in fresh.positions): # another sound of that name
+                row["song_id"] = free_id(row["song_id"], {*self.positions, *fresh.positions})
+                vector = self.encode(song_examples(sound, self.settings, row["song_id"], self.seed))
             if same is not None: rejected.append(dict(path=row["path"], reason=f"here already: the same sound as {same}"))
             else: fresh.extend([vector], [row])
     self.extend(fresh.vectors, fresh.songs.to_dict("records"))
