@@ -1,0 +1,112 @@
+"The space is a metric; it is saved, loaded, asked and added to without changing a vector."
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
+
+import song_metric.space as module
+from song_metric.ali import ALIEmbedding
+from song_metric.runs import RunError
+from song_metric.space import SongSpace, build_index
+from song_metric.spectrograms import SpectrogramSettings
+
+SMALL = SpectrogramSettings(seconds=1, preview_seconds=3, examples=3, bands=16, frames=16, sample_rate=8000, n_fft=512)
+
+
+def catalog(n, artists=10):
+    return pd.DataFrame([dict(song_id=f"s{i}", path=f"s{i}.ogg", genre="ab"[i % 2], artist=f"Artist {i % artists}", album="", title=f"Title {i}", duration=30.0, source="", licence="") for i in range(n)])
+
+
+def numbers(dimension): return arrays(np.float32, (3, dimension), elements=st.floats(-1000, 1000, width=32))
+
+
+@settings(max_examples=200, deadline=None)
+@given(vectors=st.integers(1, 20).flatmap(numbers))
+def test_distance_is_a_metric(vectors):
+    space = SongSpace(vectors, catalog(3))
+    d = np.array([[space.distance(a, b) for b in range(3)] for a in range(3)])
+    assert (np.diag(d) == 0).all() and (d >= 0).all() and (d == d.T).all()
+    assert all((d[a, b] > 0) == (vectors[a] != vectors[b]).any() for a in range(3) for b in range(3) if abs(vectors[a] - vectors[b]).max() == 0 or abs(vectors[a].astype(float) - vectors[b]).max() > 1e-100)
+    assert all(d[a, c] <= d[a, b] + d[b, c] + 1e-9 * (1 + d.max()) for a in range(3) for b in range(3) for c in range(3))
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(2, 60), k=st.integers(1, 70))
+def test_nearest_is_what_sorting_gives(seed, n, k):
+    vectors = np.random.default_rng(seed).normal(size=(n, 5)).astype("float32")
+    near, distance = SongSpace(vectors, catalog(n)).nearest_positions(0, k)
+    truth = np.linalg.norm(vectors.astype(float) - vectors[0].astype(float), axis=1)
+    assert (near == np.argsort(truth[1:], kind="stable")[:k] + 1).all() and np.allclose(distance, truth[near])
+
+
+def test_the_index_finds_what_sorting_finds(monkeypatch, tmp_path):
+    centres = np.random.default_rng(0).normal(size=(50, 16)) * 3
+    vectors = (np.repeat(centres, 100, axis=0) + np.random.default_rng(1).normal(size=(5000, 16))).astype("float32")
+    index, recall = build_index(vectors)
+    assert recall >= .99
+    exact = SongSpace(vectors, catalog(5000))
+    truth = [exact.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
+    monkeypatch.setattr(module, "EXACT_UP_TO", 100)
+    space = SongSpace(vectors, catalog(5000))
+    found = [space.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)]) >= .98 and space.recall >= .99
+    again = SongSpace.load(space.save(tmp_path / "space"))
+    assert again.recall == space.recall and (again.nearest_positions(7, 10)[0] == space.nearest_positions(7, 10)[0]).all()
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    "Fifteen songs in two folders, a text, and the weights of an untrained encoder."
+    folder, rng = tmp_path_factory.mktemp("music"), np.random.default_rng(0)
+    for i in range(15):
+        place = folder / "songs" / ("slow" if i % 2 else "fast") / f"song {i}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        sf.write(place, .3 * np.sin(np.arange(32000) * .03 * (i + 1)) + .03 * rng.normal(size=32000), 8000)
+    ALIEmbedding(epochs=0, width=2, latent_dim=4).fit(rng.random((4, 16, 16))).save(folder / "ali.safetensors")
+    return folder
+
+
+def empty(music): return SongSpace(np.zeros((0, 8), "float32"), catalog(1)[:0], settings=SMALL, encoder=music / "ali.safetensors")
+
+
+def test_adding_ten_files_to_a_saved_space_equals_building_it_with_them(music, tmp_path):
+    files = sorted((music / "songs").rglob("*.wav"))
+    whole, part = empty(music), empty(music)
+    whole.add(files, root=music / "songs")
+    part.add(files[:5], root=music / "songs")
+    saved = SongSpace.load(part.save(tmp_path / "space"))
+    added, rejected = saved.add(files[5:], root=music / "songs")
+    assert len(added) == 10 and not len(rejected) and list(saved.songs["song_id"]) == list(whole.songs["song_id"])
+    assert np.abs(saved.vectors - whole.vectors).max() < 1e-5
+
+
+def test_what_cannot_be_added_is_listed(music, tmp_path):
+    space = empty(music)
+    space.add([music / "songs"])
+    (tmp_path / "text.mp3").write_text("no sound")
+    sf.write(tmp_path / "silent.wav", np.zeros(32000), 8000)
+    sf.write(tmp_path / "short.wav", np.ones(2000) * .1, 8000)
+    shutil.copy(music / "songs" / "slow" / "song 3.wav", tmp_path / "another name.wav")
+    added, rejected = space.add([tmp_path])
+    reasons = {path.rsplit("/", 1)[-1]: reason for path, reason in zip(rejected["path"], rejected["reason"])}
+    assert not len(added) and len(space) == 15
+    assert "the same sound as slow/song 3.wav" in reasons["another name.wav"] and "silent" in reasons["silent.wav"] and "too short" in reasons["short.wav"] and "not audio" in reasons["text.mp3"]
+    again, refused = space.add([music / "songs"])
+    assert not len(again) and len(refused) == 15, "the same folder twice"
+    with pytest.raises(RunError, match="There is no file"): space.add([tmp_path / "gone.wav"])
+
+
+def test_a_space_without_encoder_says_so(music):
+    with pytest.raises(RunError, match="cannot encode"): SongSpace(np.zeros((2, 3), "float32"), catalog(2)).nearest(music / "songs" / "slow" / "song 3.wav")
+
+
+def test_a_space_is_what_its_run_says(smoke):
+    space = SongSpace.from_run(smoke.folder)
+    assert (SongSpace.load(smoke.folder / "06_playlists" / "space").vectors == space.vectors).all()
+    for i in (0, 17):
+        vector, own = space.encode_file(space.songs["path"].iat[i])
+        assert own == i and np.abs(vector - space.vectors[i]).max() < 1e-5
