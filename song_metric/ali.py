@@ -202,8 +202,8 @@ def epoch_batches(n, batch_size, seed, songs=None):
     return [part.flatten() for part in rows[:, :rows.shape[1] // size * size].split(size, dim=1)]
 
 
-def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=False, songs=None, agreement=1.0, shift=0.0):
-    """One pass over `examples`, a tensor `(example, band, frame)`; `scale` is their mean and deviation. With `songs` `(example,)`, agreement is added to the game.
+def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=False, songs=None, agreement=1.0, shift=0.0, rate=None):
+    """One pass over `examples`, a tensor `(example, band, frame)`; `scale` is their mean and deviation. With `songs` `(example,)`, agreement is added to the game. `rate`: the step size at a share of the epoch.
 
     Returns the epoch's mean encoder/decoder loss, discriminator loss and discriminator accuracy, and the agreement loss where there is one."""
     device = next(game.parameters()).device
@@ -212,7 +212,8 @@ def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=
     total = torch.zeros(len(names), device=device)
     batches = epoch_batches(len(examples), batch_size, epoch_seed, songs)
     game.train()
-    for index in batches:
+    for i, index in enumerate(batches):
+        for group in (g for o in optimizers if rate for g in o.param_groups): group["lr"] = rate(i / len(batches))
         x = (examples[index.to(examples.device)].to(device, torch.float32) - scale[0]) / scale[1]
         x = shift_bands(x.unsqueeze(1), shift) if shift else x.unsqueeze(1)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -348,9 +349,8 @@ def train(ali, X, songs=None):
     epochs = range(len(ali.history_), ali.epochs)
     for epoch in tqdm(epochs, desc="training ALI", unit="epoch", initial=epochs.start, total=ali.epochs, disable=not (ali.progress and epochs), mininterval=1):
         start = perf_counter()
-        for group in (g for o in optimizers for g in o.param_groups):
-            group["lr"] = ali.learning_rate * ((1 + np.cos(np.pi * epoch / ali.epochs)) / 2 if ali.anneal else 1)
-        losses = train_epoch(game, data, optimizers, ali.batch_size, ali.random_state * 100_003 + epoch, ali.scale_, bf16, songs, ali.agreement, ali.shift)
+        rate = (lambda share: ali.learning_rate * (1 + np.cos(np.pi * (epoch + share) / ali.epochs)) / 2) if ali.anneal else None
+        losses = train_epoch(game, data, optimizers, ali.batch_size, ali.random_state * 100_003 + epoch, ali.scale_, bf16, songs, ali.agreement, ali.shift, rate)
         seconds = perf_counter() - start
         scores = ali.callback(ali, epoch + 1) if ali.callback else {}
         ali.history_.append({"epoch": epoch + 1, **losses, **scores, "seconds": seconds})

@@ -93,13 +93,13 @@ def test_readme_commands_exist():
 def test_readme_example_runs(tmp_path):
     "The README's Python example, as it stands, on six files and freshly made weights."
     example, = fenced("python")
-    assert len([line for line in example.splitlines() if line]) == 10
+    assert len([line for line in example.splitlines() if line]) == 11
     rng = np.random.default_rng(0)
     (tmp_path / "my-music/somebody").mkdir(parents=True)
     (tmp_path / "data/runs/demo/03_ali").mkdir(parents=True)
     for i in range(6):
         sf.write(tmp_path / f"my-music/somebody/song {i}.mp3", .3 * np.sin(np.arange(22050 * 7) * (.02 + .01 * i)) + .01 * rng.normal(size=22050 * 7), 22050)
-    ALIEmbedding(epochs=0, width=4).fit(rng.random((4, 64, 96))).save(tmp_path / "data/runs/demo/03_ali/ali.safetensors")
+    ALIEmbedding(epochs=0, width=4).fit(rng.random((4, 64, 8))).save(tmp_path / "data/runs/demo/03_ali/ali_agreement.safetensors")
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert re.match(r"Nearest to song 0\.mp3 are \['song \d\.mp3'(, 'song \d\.mp3'){4}\]", done.stdout)
