@@ -7,7 +7,7 @@ __all__ = ['app', 'RUNS', 'RunsDir', 'DataDir', 'SourceParameter', 'SpaceDir', '
            'show_version', 'options', 'assignments', 'runs_folder', 'report_command', 'summarise', 'runs_command',
            'get_source', 'source_options', 'print_rows', 'sources_command', 'fetch_command', 'validate_command',
            'open_space', 'inside', 'print_songs', 'print_playlist', 'nearest_command', 'path_command',
-           'playlist_command', 'mix_command', 'space_command', 'add_command', 'requirements', 'within',
+           'playlist_command', 'mix_command', 'space_command', 'add_command', 'is_for_here', 'requirements', 'within',
            'package_checks', 'audio_formats', 'torch_facts', 'machine_facts', 'doctor_command', 'complaints', 'main',
            'complain']
 
@@ -362,6 +362,13 @@ def add_command(
     console.print(Text(f"{len(added)} songs added, {len(rejected)} files left out; {len(songs)} songs in {space}."))
 
 # %% ../nbs/cli.ipynb #cli-024
+def is_for_here(requirement: str) -> bool:
+    "Whether a requirement's marker, where it has one, names this machine."
+    from packaging.requirements import Requirement
+    marker = Requirement(requirement).marker
+    return marker is None or marker.evaluate()
+
+
 def requirements(settings=None) -> dict[str, list[tuple[str, str]]]:
     "Declared packages with their ranges: `needed` by the module, `report` for the notebooks, `dev` for developing. From `settings.ini` in a clone, else from the installed package."
     settings, parser = Path(settings or home() / "settings.ini"), ConfigParser(interpolation=None)
@@ -371,7 +378,7 @@ def requirements(settings=None) -> dict[str, list[tuple[str, str]]]:
     else:
         lines = metadata.requires("song_metric") or []
         declared = {kind: [line.partition(";")[0].replace(" ", "") for line in lines if (f'extra == "{kind}"' in line.replace("'", '"') if extra else "extra" not in line)] for kind, extra in (("needed", 0), ("report", 1), ("dev", 1))}
-    return {kind: [re.match(r"([\w.-]+)(.*)", text).groups() for text in texts] for kind, texts in declared.items()}
+    return {kind: [re.match(r"([\w.-]+)([^;]*)", text).groups() for text in texts if is_for_here(text)] for kind, texts in declared.items()}
 
 
 def within(version: str, ranges: str) -> bool:
