@@ -5,10 +5,10 @@ A song is the mean of its pooled layers over windows of three seconds, cut from 
 fitted on the songs that are not held out. The space is scored as it comes, and with every vector brought to length 1. Features are standardised before the components: tried both ways on the
 demo corpus and on free game soundtracks, that scored higher in every cell, on held-out songs and on the others (`--plain` leaves it out).
 
-musicnn needs TensorFlow and asks for versions of 2019, so its features are extracted in an environment of their own (about 1 GB; `tensorflow` instead of `tensorflow-cpu` on macOS):
+musicnn needs TensorFlow and asks for versions of 2019, so its features are extracted in an environment of their own (about 3 GB):
 
     python -m venv data/cache/musicnn
-    data/cache/musicnn/bin/pip install tensorflow-cpu tf_keras librosa pandas tqdm
+    data/cache/musicnn/bin/pip install tf_keras librosa pandas tqdm
     data/cache/musicnn/bin/pip install --no-deps musicnn
     data/cache/musicnn/bin/python benchmarks/musicnn.py extract data/runs/demo [more runs] [--features data/cache/musicnn.npz]
 
@@ -63,7 +63,7 @@ def save_features(path, done, names):
 
 
 def windows(path, seconds):
-    "musicnn's input `(window, frame, band)` from the middle `seconds` of a sound file. Its own code rounds powers to float16, where loud frames overflow and all songs get the same tags; this does not."
+    "musicnn's input `(window, frame, band)` from the middle `seconds` of a sound file. Its own code rounds powers to float16, where loud frames overflow to infinity; this does not."
     sound = read_preview(path, seconds, RATE)
     power = librosa.feature.melspectrogram(y=sound, sr=RATE, n_fft=512, hop_length=256, n_mels=BANDS).T
     count = len(power) // FRAMES
