@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['USER_AGENT', 'KEPT', 'DownloadError', 'Passing', 'plain_url', 'retry_after', 'refusal', 'RateLimit', 'Web',
-           'patiently', 'ask', 'fetch_json', 'file_digest', 'stream_to', 'download', 'part_problem', 'check_audio',
-           'safe_name', 'zip_members', 'tar_members', 'unpack', 'write_whole', 'fetch_files', 'load_tracks',
-           'check_tracks', 'fetch_track', 'track_or_reason', 'fetch_previews', 'note']
+           'patiently', 'ask', 'fetch_json', 'stream_to', 'download', 'part_problem', 'check_audio', 'safe_name',
+           'zip_members', 'tar_members', 'unpack', 'write_whole', 'fetch_files', 'load_tracks', 'check_tracks',
+           'fetch_track', 'track_or_reason', 'fetch_previews', 'note']
 
 # %% ../nbs/downloads.ipynb #downloads-002
 import hashlib
@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from . import __version__
 from .data import AudioError, file_start, looks_like, missing_end, open_sound, plain_text
-from .runs import RunError
+from .runs import RunError, file_digest
 
 # %% ../nbs/downloads.ipynb #downloads-005
 class DownloadError(Exception):
@@ -135,14 +135,6 @@ def fetch_json(web: Web, url: str, *, check=None, method: str = "GET", **options
     return patiently(web, once)
 
 # %% ../nbs/downloads.ipynb #downloads-017
-def file_digest(path, algorithm: str = "sha256") -> str:
-    "A file's checksum in hexadecimal, read 1 MiB at a time."
-    digest = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20): digest.update(piece)
-    return digest.hexdigest()
-
-
 def stream_to(web: Web, url: str, part: Path, bar=None) -> None:
     "Fetch an address into the file `part`, after what it holds already; a `DownloadError` where that fails."
     have = part.stat().st_size if part.exists() else 0

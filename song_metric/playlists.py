@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TURN', 'WRITERS', 'step_cost', 'turn_cost', 'squared_distances', 'fluidity', 'corridor', 'step_costs', 'places',
-           'cheapest_way', 'fluid_way', 'Playlist', 'relative', 'file_uri', 'write_m3u8', 'write_xspf',
-           'write_playlist_json', 'path', 'through', 'around', 'mix', 'straight_line', 'random_walk', 'compare_paths',
-           'path_table', 'retrieval', 'suggestions', 'suggestion_table']
+           'cheapest_way', 'fluid_way', 'Playlist', 'file_uri', 'write_m3u8', 'write_xspf', 'write_playlist_json',
+           'path', 'through', 'around', 'mix', 'straight_line', 'random_walk', 'compare_paths', 'path_table',
+           'retrieval', 'suggestions', 'suggestion_table']
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-003
 import json
@@ -21,7 +21,7 @@ import pandas as pd
 
 from .data import plain_text
 from .runs import RunError, write_json
-from .space import SongSpace
+from .space import SongSpace, relative
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-006
 TURN = 0.5 # weight of turns against steps
@@ -146,12 +146,6 @@ class Playlist:
         path.parent.mkdir(parents=True, exist_ok=True)
         WRITERS[path.suffix](self.name, rows, path)
         return path
-
-
-def relative(path: str, folder) -> str:
-    "`path` as seen from `folder`, with forward slashes; absolute where no relative path leads there (another drive)."
-    try: return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError: return os.path.abspath(path)
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-014
 def file_uri(path: str) -> str:

@@ -6,7 +6,7 @@
 __all__ = ['CODES', 'ENCODER', 'POOLING', 'EXACT_UP_TO', 'COPY', 'FORMAT', 'run_vectors', 'measured', 'exact_search',
            'build_index', 'read_song', 'sound_files', 'SongSpace', 'position', 'point', 'distance', 'search', 'is_copy',
            'first_of_each', 'nearest_positions', 'nearest', 'neighbours', 'find', 'describe', 'resolve', 'save',
-           'near_path', 'load', 'encode', 'twin', 'encode_file', 'free_id', 'add', 'extend']
+           'relative', 'load', 'encode', 'twin', 'encode_file', 'free_id', 'add', 'extend']
 
 # %% ../nbs/space.ipynb #space-002
 import difflib
@@ -271,7 +271,7 @@ def save(self, folder, paths: bool = True) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "space.json").unlink(missing_ok=True)
-    save_table(self.songs.assign(path=[near_path(path, folder) if paths and path else "" for path in self.songs["path"]]), folder / "songs.csv")
+    save_table(self.songs.assign(path=[relative(path, folder.resolve()) if paths and path else "" for path in self.songs["path"]]), folder / "songs.csv")
     np.save(folder / "vectors.npy", self.vectors)
     encoder = folder / "encoder.safetensors"
     if self.encoder_path and Path(self.encoder_path).resolve() != encoder.resolve(): shutil.copyfile(self.encoder_path, encoder)
@@ -284,10 +284,10 @@ def save(self, folder, paths: bool = True) -> Path:
     return folder
 
 
-def near_path(path: str, folder) -> str:
-    "`path` as seen from `folder`, with forward slashes; as it is where no relative path leads there (another drive)."
-    try: return Path(os.path.relpath(path, Path(folder).resolve())).as_posix()
-    except ValueError: return path
+def relative(path: str, folder) -> str:
+    "`path` as seen from `folder`, with forward slashes; absolute where no relative path leads there (another drive)."
+    try: return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError: return os.path.abspath(path)
 
 # %% ../nbs/space.ipynb #space-032
 def load(cls, folder):
@@ -347,7 +347,7 @@ def free_id(song_id: str, taken) -> str:
 def add(self, files, root=None, workers: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Encode files (and all files in folders) and take them in: (catalog rows added, files rejected with path and reason). `root`: the folder that their ids start from."
     _ = self.encoder
-    todo, rows, rejected = sound_files(files, root), [], []
+    todo, rejected = sound_files(files, root), []
     fresh = SongSpace(self.vectors[:0], self.songs[:0], settings=self.settings, encoder=self.encoder_path, seed=self.seed)
     for found in in_parallel(partial(read_song, settings=self.settings, seed=self.seed), todo, workers if len(todo) > 8 else 1, "adding songs"):
         if isinstance(found, dict): rejected.append(found)

@@ -15,8 +15,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..data import checked_songs, plain_text
-from ..downloads import DownloadError, RateLimit, Web, check_audio, download, file_digest
-from ..runs import RunError, cache_home
+from ..downloads import DownloadError, RateLimit, Web, check_audio, download
+from ..runs import RunError, cache_home, file_digest
 
 # %% ../../nbs/sources/table.ipynb #table-006
 SOURCE = dict(name="table", title="Your own CSV file of paths or addresses, and labels", licence="as your files", size="as your files", time="40 seconds for 1,000 files (two cores)", needs="a CSV file: path or url, and genre", citation="",
