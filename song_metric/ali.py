@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample, normalize, softplus
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, mse_loss, normalize, softplus
 from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
@@ -122,11 +122,11 @@ class OtherPlayer(torch.autograd.Function):
 
 # %% ../nbs/03_ali.ipynb #03_ali-018
 class Game(nn.Module):
-    "Encoder, decoder and discriminator for examples of one shape `(band, frame)`; with `agreement`, also a `head` on the code."
+    "Encoder, decoder and discriminator for examples of one shape `(band, frame)`; with `agreement`, also a `head` on the code. With `cycle`, `reconstructed` is kept: the decoder's drawing of the codes with which the game is played."
 
-    def __init__(self, shape, latent_dim=64, width=16, dropout=0.2, noise=0.5, agreement=False):
+    def __init__(self, shape, latent_dim=64, width=16, dropout=0.2, noise=0.5, agreement=False, cycle=False):
         super().__init__()
-        self.noise = noise
+        self.noise, self.cycle, self.reconstructed = noise, cycle, None
         self.encoder = Encoder(shape, latent_dim, width)
         self.decoder = Decoder(shape, latent_dim, width)
         for layer in self.modules():
@@ -143,7 +143,9 @@ class Game(nn.Module):
         z_hat = mean + torch.randn_like(mean) * log_deviation[:played].exp()
         z = torch.randn_like(mean)
         logits = {}
-        x_tilde = OtherPlayer.apply(self.decoder(z), logits, -1)
+        drawn = self.decoder(torch.cat([z, mean.detach()]) if self.cycle else z)    # the encoder is not asked to be easy to draw
+        if self.cycle: drawn, self.reconstructed = drawn.chunk(2)
+        x_tilde = OtherPlayer.apply(drawn, logits, -1)
         shown = torch.cat([x.to(x_tilde.dtype), x_tilde])
         if self.training: shown = shown + self.noise * torch.randn_like(shown)
         both = self.discriminator(shown, torch.cat([OtherPlayer.apply(z_hat, logits, 1), z]))
@@ -202,13 +204,13 @@ def epoch_batches(n, batch_size, seed, songs=None):
     return [part.flatten() for part in rows[:, :rows.shape[1] // size * size].split(size, dim=1)]
 
 
-def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=False, songs=None, agreement=1.0, shift=0.0, rate=None):
-    """One pass over `examples`, a tensor `(example, band, frame)`; `scale` is their mean and deviation. With `songs` `(example,)`, agreement is added to the game. `rate`: the step size at a share of the epoch.
+def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=False, songs=None, agreement=1.0, shift=0.0, cycle=0.0, share=1.0, rate=None):
+    """One pass over `examples`, a tensor `(example, band, frame)`; `scale` is their mean and deviation. With `songs` `(example,)`, agreement is added to the game, which is played with a `share` of each batch; `cycle`: the weight of the decoder's error in drawing what it is played with. `rate`: the step size at a share of the epoch.
 
-    Returns the epoch's mean encoder/decoder loss, discriminator loss and discriminator accuracy, and the agreement loss where there is one."""
+    Returns the epoch's mean encoder/decoder loss, discriminator loss and discriminator accuracy, and the agreement and cycle losses where there are any."""
     device = next(game.parameters()).device
     torch.manual_seed(epoch_seed)
-    names = ["encoder_decoder_loss", "discriminator_loss", "discriminator_accuracy"] + ["agreement_loss"] * (songs is not None)
+    names = ["encoder_decoder_loss", "discriminator_loss", "discriminator_accuracy"] + ["agreement_loss"] * (songs is not None) + ["cycle_loss"] * bool(cycle)
     total = torch.zeros(len(names), device=device)
     batches = epoch_batches(len(examples), batch_size, epoch_seed, songs)
     game.train()
@@ -217,18 +219,21 @@ def train_epoch(game, examples, optimizers, batch_size, epoch_seed, scale, bf16=
         x = (examples[index.to(examples.device)].to(device, torch.float32) - scale[0]) / scale[1]
         x = shift_bands(x.unsqueeze(1), shift) if shift else x.unsqueeze(1)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            real, fake, codes = game(x.contiguous(memory_format=torch.channels_last), None if songs is None else len(x) // 2)
+            real, fake, codes = game(x.contiguous(memory_format=torch.channels_last), max(1, round(share * len(x))))
         loss = game_loss = discriminator_loss(real, fake)
-        agreed = []
+        others = []
         if songs is not None:
-            agreed = [agreement_loss(game.head(codes), torch.from_numpy(songs[index]).to(device))]
-            loss = game_loss + agreement * agreed[0]
+            others.append(agreement_loss(game.head(codes), torch.from_numpy(songs[index]).to(device)))
+            loss = loss + agreement * others[-1]
+        if cycle:
+            others.append(mse_loss(game.reconstructed.float(), x[:len(real)]))
+            loss = loss + cycle * others[-1]
         for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for optimizer in optimizers: optimizer.step()
         with torch.no_grad():
             accuracy = ((real > 0).float().mean() + (fake < 0).float().mean()) / 2
-            total += torch.stack([encoder_decoder_loss(real, fake), game_loss, accuracy, *agreed])
+            total += torch.stack([encoder_decoder_loss(real, fake), game_loss, accuracy, *others])
     return dict(zip(names, (total / len(batches)).tolist()))
 
 # %% ../nbs/03_ali.ipynb #03_ali-037
@@ -264,14 +269,14 @@ def restore(game, optimizers, tensors):
 class ALIEmbedding(TransformerMixin, BaseEstimator):
     """Adversarially learned inference [Dumoulin et al. 2017]: `transform` gives the encoder's mean code, `(example, latent_dim)`.
 
-    With `agreement` above 0, `fit(X, songs=…)` takes the song of each example, `(example,)`, and asks codes of one song to agree, under `shift` (bands). `anneal`: the step size falls to zero along half a cosine.
+    With `agreement` above 0, `fit(X, songs=…)` takes the song of each example, `(example,)`, and asks codes of one song to agree, under `shift` (bands); the game is played with a `share` of each batch. `cycle`: weight of the decoder's error in drawing examples from their codes, of which the encoder hears nothing. `anneal`: the step size falls to zero along half a cosine.
     `checkpoint`: a file to write after each epoch and to go on from. `callback(embedding, epoch)`: a dict of numbers for the history, called after each epoch.
     After `fit`: `game_` (the nets), `history_` (a list of dicts, one an epoch), `scale_` (mean and deviation of the data)."""
 
-    def __init__(self, latent_dim=64, width=16, epochs=20, batch_size=128, learning_rate=2e-4, dropout=0.2, noise=0.5, agreement=0.0, shift=0.0, anneal=False,
+    def __init__(self, latent_dim=64, width=16, epochs=20, batch_size=128, learning_rate=2e-4, dropout=0.2, noise=0.5, agreement=0.0, shift=0.0, cycle=0.0, share=1.0, anneal=False,
                  random_state=0, device="auto", checkpoint=None, callback=None, progress=True):
         self.latent_dim, self.width, self.epochs, self.batch_size, self.learning_rate = latent_dim, width, epochs, batch_size, learning_rate
-        self.dropout, self.noise, self.agreement, self.shift, self.anneal = dropout, noise, agreement, shift, anneal
+        self.dropout, self.noise, self.agreement, self.shift, self.cycle, self.share, self.anneal = dropout, noise, agreement, shift, cycle, share, anneal
         self.random_state, self.device, self.checkpoint, self.callback, self.progress = random_state, device, checkpoint, callback, progress
 
     def fit(self, X, y=None, songs=None):
@@ -286,7 +291,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
     def _start(self, shape, scale):
         self.shape_, self.scale_, self.history_ = shape, scale, []
         self.device_ = pick_device(self.device)
-        self.game_ = Game(shape, self.latent_dim, self.width, self.dropout, self.noise, self.agreement > 0).to(self.device_, memory_format=torch.channels_last)
+        self.game_ = Game(shape, self.latent_dim, self.width, self.dropout, self.noise, self.agreement > 0, self.cycle > 0).to(self.device_, memory_format=torch.channels_last)
 
     def transform(self, X): return self.encode(X)["code"]
 
@@ -300,7 +305,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
 
     def settings(self):
         "What defines the embedding, as JSON would hold it."
-        return {k: getattr(self, k) for k in ("latent_dim", "width", "epochs", "batch_size", "learning_rate", "dropout", "noise", "agreement", "shift", "anneal", "random_state")}
+        return {k: getattr(self, k) for k in ("latent_dim", "width", "epochs", "batch_size", "learning_rate", "dropout", "noise", "agreement", "shift", "cycle", "share", "anneal", "random_state")}
 
     def save(self, path):
         "Write weights, settings and history to one safetensors file."
@@ -350,7 +355,7 @@ def train(ali, X, songs=None):
     for epoch in tqdm(epochs, desc="training ALI", unit="epoch", initial=epochs.start, total=ali.epochs, disable=not (ali.progress and epochs), mininterval=1):
         start = perf_counter()
         rate = (lambda share: ali.learning_rate * (1 + np.cos(np.pi * (epoch + share) / ali.epochs)) / 2) if ali.anneal else None
-        losses = train_epoch(game, data, optimizers, ali.batch_size, ali.random_state * 100_003 + epoch, ali.scale_, bf16, songs, ali.agreement, ali.shift, rate)
+        losses = train_epoch(game, data, optimizers, ali.batch_size, ali.random_state * 100_003 + epoch, ali.scale_, bf16, songs, ali.agreement, ali.shift, ali.cycle, ali.share, rate)
         seconds = perf_counter() - start
         scores = ali.callback(ali, epoch + 1) if ali.callback else {}
         ali.history_.append({"epoch": epoch + 1, **losses, **scores, "seconds": seconds})
