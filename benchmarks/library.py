@@ -3,7 +3,7 @@
 Makes tagged MP3 files (44.1 kHz, stereo), each with a sound of its own: blocks of frames, encoded once and joined in another order for each.
 Each step runs in a process of its own, and memory is what it and its workers hold, files in memory not counted, looked at five times a second.
 
-    python benchmarks/library.py [--songs 10000] [--added 100] [--length 40] [--workers 0] [--folder DIR]
+    python benchmarks/library.py [--songs 10000] [--added 100] [--length 10] [--workers 0] [--folder DIR]
 """
 import argparse
 import io
@@ -92,7 +92,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--songs", type=int, default=10_000)
     parser.add_argument("--added", type=int, default=100)
-    parser.add_argument("--length", type=float, default=40, help="seconds of a song")
+    parser.add_argument("--length", type=float, default=10, help="seconds of a song")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where songs and results go, and stay (default: a folder that is removed)")
     parser.add_argument("--step", choices=("catalog", "examples"), help=argparse.SUPPRESS)
