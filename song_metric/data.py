@@ -250,7 +250,7 @@ def decode(sound: sf.SoundFile, start: int, count: int) -> np.ndarray:
         while left > 0:
             block = sound.read(min(left, 1 << 18), dtype="float32", always_2d=True)
             if not len(block): break
-            parts.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype="float32"))
+            parts.append(sum(block.T[1:], block[:, 0]) / np.float32(block.shape[1])) # numpy's mean(axis=1) takes forty times as long
             left -= len(block)
     except sf.LibsndfileError: pass
     if left > sound.samplerate / 10:
@@ -328,8 +328,8 @@ def file_facts(
     paths = [os.fspath(path) for path in paths]
     found = stats(paths)
     with closing(open_known(known or cache_home() / "files.sqlite")) as base:
-        seen = {path: (size, changed, facts) for path, size, changed, facts in base.execute("SELECT path, size, changed, facts FROM files WHERE way = ?", (way,))}
-        facts = [json.loads(seen[os.fsencode(path)][2]) if now and seen.get(os.fsencode(path), ())[:2] == now else None for path, now in zip(paths, found)]
+        def seen(path, now): return now and base.execute("SELECT facts FROM files WHERE path = ? AND way = ? AND size = ? AND changed = ?", (os.fsencode(path), way, *now)).fetchone()
+        facts = [json.loads(row[0]) if (row := seen(path, now)) else None for path, now in zip(paths, found)]
         todo = [number for number, fact in enumerate(facts) if fact is None]
         few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 32) # starting a process takes as long as some files
         for number, fact in zip(todo, in_parallel(look, [paths[number] for number in todo], few, what="checking files")):
@@ -345,7 +345,9 @@ def sound_facts(path, preview_seconds: float = 30.0) -> dict:
     try: audio, _, duration = read_middle(path, preview_seconds, None)
     except AudioError as error: return dict(reason=str(error))
     except Exception as error: return dict(reason=f"cannot be read: {plain_text(error) or type(error).__name__}") # whatever a decoder may do, the run goes on
-    return dict(duration=round(duration, 3), sound=hashlib.blake2b(audio.tobytes() + repr(round(duration, 3)).encode(), digest_size=16).hexdigest())
+    sound = hashlib.blake2b(audio, digest_size=16)
+    sound.update(repr(round(duration, 3)).encode())
+    return dict(duration=round(duration, 3), sound=sound.hexdigest())
 
 
 def with_facts(

@@ -2,6 +2,11 @@
 import hashlib
 import io
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -103,7 +108,7 @@ def test_gtzan(tmp_path, layout):
     jazz.write_bytes(b"\0" * 4000)
     with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as archive: archive.add(tmp_path / "set", ".")
     for data in (tmp_path / "set", tmp_path / "set.tar.gz"):
-        if data.is_file(): __import__("shutil").rmtree(gtzan.cache_home() / "gtzan", ignore_errors=True)
+        if data.is_file(): shutil.rmtree(gtzan.cache_home() / "gtzan", ignore_errors=True)
         songs, rejected = build_catalog("gtzan", data=str(data), workers=1)
         assert len(songs) == 18 and list(rejected["path"]) == [f"jazz/jazz.00054.{layout[-3:].strip('.')}"]
         songs, rejected = build_catalog("gtzan", data=str(data), workers=1, faults="drop")
@@ -142,3 +147,55 @@ def test_small_fma_through_the_report(fma_folder, tmp_path):
     assert result.returncode == 0, result.stderr + result.stdout
     runs = json.loads(song_metric("runs", "--json", "--runs-dir", tmp_path).stdout)
     assert runs[0]["source"] == "fma" and runs[0]["songs"] == 24
+
+
+APT = """#!/bin/sh
+# as apt-get download: the index's version is gone; a file that is there in part is gone on with
+for name; do :; done
+case "$name" in *=*) echo "E: Version '1' for 'toy-music' was not found" >&2; exit 100;; esac
+case "$*" in *--print-uris*) echo "'http://127.0.0.1/toy-music_2_all.deb' toy-music_2_all.deb $(wc -c < "$TOY_DEB") SHA256:0"; exit;; esac
+have=$(cat toy-music_2_all.deb 2> /dev/null | wc -c)
+echo "$have" >> "$TOY_LOG"
+tail -c +$((have + 1)) "$TOY_DEB" | head -c 1000 >> toy-music_2_all.deb
+[ -e "$TOY_SLOW" ] && sleep 60
+tail -c +$((have + 1001)) "$TOY_DEB" >> toy-music_2_all.deb
+"""
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="no dpkg-deb")
+def test_soundtracks_killed_and_gone_on(tmp_path):
+    "Killed while apt is at work, no half package counts as one; what apt has brought is gone on with; a damaged track is fetched anew."
+    top, made, deb = tmp_path / "package", tmp_path / "made", tmp_path / "toy.deb"
+    (top / "DEBIAN").mkdir(parents=True), (top / "usr").mkdir(), (tmp_path / "bin").mkdir(), made.mkdir()
+    (top / "DEBIAN/control").write_text("Package: toy-music\nVersion: 2\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: toy\n")
+    lines, bodies = ["package,version,member,file,album,artist,title,licence,bytes,sha256"], []
+    for number in range(2):
+        (top / f"usr/{number}.ogg").write_bytes(body := sound(number, kind="OGG"))
+        bodies.append(body)
+        lines.append(f"toy-music,1,usr/{number}.ogg,toy/{number}.ogg,Toy,Ana,Song {number},CC0-1.0,{len(body)},{hashlib.sha256(body).hexdigest()}")
+    (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
+    subprocess.run(["dpkg-deb", "--build", "-Zgzip", top, deb], check=True, capture_output=True)
+    (tmp_path / "bin/apt-get").write_text(APT)
+    (tmp_path / "bin/apt-get").chmod(0o755)
+    (tmp_path / "slow").touch()
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "TOY_DEB": str(deb), "TOY_LOG": str(tmp_path / "log"), "TOY_SLOW": str(tmp_path / "slow")}
+    code = "import sys\nfrom song_metric.sources import soundtracks\nsys.exit(len(soundtracks.fetch(sys.argv[1], index=sys.argv[2])))"
+    command = [sys.executable, "-c", code, made, tmp_path / "index.csv"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    deadline, part = time.monotonic() + 60, made / ".apt/toy-music_2_all.deb"
+    while not (part.exists() and part.stat().st_size == 1000) and time.monotonic() < deadline: time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert part.stat().st_size == 1000 and [path.name for path in made.iterdir()] == [".apt"]
+    (tmp_path / "slow").unlink()
+    for start in (1000, 0): # gone on with; and anew, after a track was damaged
+        assert subprocess.run(command, env=environment, timeout=120).returncode == 0
+        assert (tmp_path / "log").read_text().split()[-1] == str(start)
+        assert [(made / f"toy/{number}.ogg").read_bytes() for number in range(2)] == bodies and not list(made.glob(".apt*")) + list(made.glob("*.deb"))
+        damaged = bytearray((made / "toy/1.ogg").read_bytes())
+        damaged[-1] ^= 1
+        (made / "toy/1.ogg").write_bytes(damaged)
+    subprocess.run(command, env=environment, timeout=120, check=True)
+    asked = (tmp_path / "log").read_text()
+    subprocess.run(command, env=environment, timeout=120, check=True)
+    assert (tmp_path / "log").read_text() == asked # all is there: apt is not asked

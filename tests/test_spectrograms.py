@@ -32,7 +32,7 @@ def reference(songs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     kept, failed, before = compute_examples(songs, SpectrogramSettings(), folder, seed=3, workers=1)
     assert len(kept) == 24 and not len(failed) and before == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["examples.npy", "offsets.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == [".keys.npy", "examples.npy", "offsets.npy"]
     return np.load(folder / "examples.npy"), np.load(folder / "offsets.npy")
 
 
@@ -68,10 +68,10 @@ def test_killed_work_goes_on(songs, reference, tmp_path):
     script = ("import sys, pandas as pd; from song_metric.spectrograms import SpectrogramSettings, compute_examples\n"
               "compute_examples(pd.read_csv(sys.argv[1]), SpectrogramSettings(), sys.argv[2], seed=3, workers=1)")
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "songs.csv"), str(tmp_path / "out")], stderr=subprocess.DEVNULL)
-    done, limit = tmp_path / "out" / ".done.part", time.time() + 60
+    keys, limit = tmp_path / "out" / ".keys.part", time.time() + 60
     while time.time() < limit and process.poll() is None:
         try:
-            if np.load(done).sum() >= 3: break
+            if np.load(keys).any(axis=1).sum() >= 3: break
         except (OSError, ValueError): pass # not there yet
         time.sleep(0.005)
     process.kill()
@@ -94,6 +94,89 @@ def test_changed_settings_start_anew(songs, tmp_path, monkeypatch):
     monkeypatch.setattr(module.UnfinishedWork, "add", original)
     _, _, before = compute_examples(songs, SpectrogramSettings(bands=32), tmp_path, workers=1)
     assert before == 0 and np.load(tmp_path / "examples.npy").shape == (24, 10, 32, 96)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    "The songs that are made while a test runs, in order; those that are taken over are not among them, nor the three that are made again to be compared."
+    import song_metric.spectrograms as module
+    add, start, found = module.UnfinishedWork.add, module.UnfinishedWork.start, []
+
+    def quietly(self, *afresh, **how):
+        with monkeypatch.context() as patch:
+            patch.setattr(module.UnfinishedWork, "add", add)
+            start(self, *afresh, **how)
+
+    monkeypatch.setattr(module.UnfinishedWork, "start", quietly)
+    monkeypatch.setattr(module.UnfinishedWork, "add", lambda self, song, *arrays: found.append(song) or add(self, song, *arrays))
+    return found
+
+
+def same_bytes(one, other):
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in ("examples.npy", "offsets.npy"))
+
+
+def test_songs_added_are_made_and_the_others_taken_over(songs, tmp_path, made):
+    "Byte for byte what is made from nothing, when songs are added, dropped and moved about, also across an interruption."
+    (tmp_path / "grown").mkdir(), (tmp_path / "anew").mkdir()
+    settings, some = SpectrogramSettings(bands=16), songs.head(10)
+    compute_examples(some.drop(index=[0, 3, 8]), settings, tmp_path / "grown", workers=1)
+    assert len(made) == 7 and made.clear() is None
+    _, _, before = compute_examples(some, settings, tmp_path / "grown", workers=1)
+    assert before == 7 and made == [0, 3, 8]
+    compute_examples(some, settings, tmp_path / "anew", workers=1)
+    assert same_bytes(tmp_path / "grown", tmp_path / "anew") and not list(tmp_path.rglob("*.part")) + list(tmp_path.rglob("*.new"))
+    made.clear()
+    shuffled = some.sample(frac=1, random_state=0).drop(index=[5]).reset_index(drop=True)
+    assert compute_examples(shuffled, settings, tmp_path / "grown", workers=1)[2] == 9 and not made
+    (tmp_path / "other").mkdir()
+    compute_examples(shuffled, settings, tmp_path / "other", workers=1)
+    assert same_bytes(tmp_path / "grown", tmp_path / "other")
+
+
+def test_unfinished_and_finished_work_are_both_taken_over(songs, tmp_path, made, monkeypatch):
+    import song_metric.spectrograms as module
+    settings = SpectrogramSettings(bands=16)
+    compute_examples(songs.head(4), settings, tmp_path, workers=1)
+    made.clear()
+    real = module.song_or_reason
+    def stops(song, **how):
+        if song[0] == "song-07": raise KeyboardInterrupt
+        return real(song, **how)
+    monkeypatch.setattr(module, "song_or_reason", stops)
+    with pytest.raises(KeyboardInterrupt): compute_examples(songs, settings, tmp_path, workers=1)
+    monkeypatch.setattr(module, "song_or_reason", real)
+    assert made == [4, 5, 6] and made.clear() is None
+    _, _, before = compute_examples(songs.head(9).drop(index=[1]), settings, tmp_path, workers=1) # another catalog: 3 finished, 3 unfinished
+    assert before == 6 and made == [6, 7]
+
+
+@pytest.mark.parametrize("change", ["seed", "settings", "file", "content", "altered", "cut", "code", "library"])
+def test_nothing_is_taken_over_that_would_come_out_differently(songs, tmp_path, made, monkeypatch, change):
+    import song_metric.spectrograms as module
+    few, how, settings = songs.iloc[[0, 3, 6, 9, 12]].reset_index(drop=True), dict(seed=0, workers=1), SpectrogramSettings(bands=16)
+    for number, path in enumerate(few["path"]): (tmp_path / f"{number}.wav").write_bytes(open(path, "rb").read())
+    few["path"] = [str(tmp_path / f"{number}.wav") for number in range(5)]
+    compute_examples(few, settings, tmp_path, **how)
+    old, expected = np.load(tmp_path / "examples.npy"), 5
+    made.clear()
+    if change == "seed": how["seed"] = 1
+    if change == "settings": settings = SpectrogramSettings(bands=16, sample_rate=16000)
+    if change == "file": few.loc[2, "song_id"], expected = "another", 1
+    if change == "content": sf.write(few["path"][2], 0.1 * np.sin(np.arange(7 * RATE) * 0.3), RATE); expected = 1
+    if change in ("altered", "cut"):
+        time.sleep(0.02)
+        whole = (tmp_path / "examples.npy").read_bytes()
+        (tmp_path / "examples.npy").write_bytes(whole[:-1] if change == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    if change == "code": # a cell that somebody has changed in the notebook
+        real = module.spectrograms
+        monkeypatch.setattr(module, "spectrograms", lambda *given: real(*given) * np.float16(0.5))
+    if change == "library": monkeypatch.setattr(module, "package_versions", lambda names: dict(soxr="99"))
+    _, _, before = compute_examples(few, settings, tmp_path, **how)
+    assert before == 5 - expected and len(made) == expected
+    new = np.load(tmp_path / "examples.npy")
+    for song in range(5): assert (new[song] == song_examples(few["path"][song], settings, few["song_id"][song], how["seed"])).all()
+    assert (new == old).all() if change in ("altered", "cut", "library") else not (new == old).all()
 
 
 def test_a_song_that_fails_is_left_out_and_listed(songs, reference, tmp_path):

@@ -1,0 +1,115 @@
+"""Seconds and memory of a large library: its catalog, its examples, and both again with some songs more.
+
+Makes tagged MP3 files (44.1 kHz, stereo), each with a sound of its own: blocks of frames, encoded once and joined in another order for each.
+Each step runs in a process of its own, and memory is what it and its workers hold, files in memory not counted, looked at five times a second.
+
+    python benchmarks/library.py [--songs 10000] [--added 100] [--length 10] [--workers 0] [--folder DIR]
+"""
+import argparse
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import mutagen.id3
+import numpy as np
+import psutil
+import soundfile as sf
+from tqdm import tqdm
+
+from song_metric.data import build_catalog, load_catalog, mp3_frames, save_table
+from song_metric.spectrograms import SpectrogramSettings, compute_examples
+
+RATE, BLOCKS, BLOCK_SECONDS = 44100, 64, 2
+GENRES = ("Hip-Hop/Rap", "jazz", "Rock & Roll", "Techno", "Folk", "Heavy Metal", "Reggae", "Ambient")
+
+
+def blocks() -> list[bytes]:
+    "MP3 frames of `BLOCKS` different sounds of two seconds."
+    draw, found = np.random.default_rng(0), []
+    for number in range(BLOCKS):
+        t, file = np.arange(RATE * BLOCK_SECONDS) / RATE, io.BytesIO()
+        tone = sum(np.sin(2 * np.pi * 55 * 2 ** (number / 12) * k * t) / k for k in (1, 2, 3, 5)) * np.exp(-3 * (t % 0.5))
+        sf.write(file, np.stack([0.2 * tone + 0.02 * draw.standard_normal(len(t)) for _ in range(2)], 1).astype("float32"), RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=0.6)
+        data = file.getvalue()
+        found.append(b"".join(data[at : at + size] for at, (size, *_) in list(mp3_frames(data))[1:]))   # the first frame says how long it was
+    return found
+
+
+def make_songs(folder: Path, numbers, length: float) -> None:
+    "Write the songs of these numbers, as far as they are not there."
+    sounds = blocks()
+    for number in tqdm(numbers, desc="making songs", mininterval=1):
+        path, draw = folder / f"{number % 400:03d}" / f"{number:06d}.mp3", np.random.default_rng(number)
+        if path.exists(): continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(sounds[i] for i in draw.integers(0, BLOCKS, round(length / BLOCK_SECONDS))))
+        tags = mutagen.id3.ID3()
+        for kind, text in (("TIT2", f"Song {number}"), ("TPE1", f"Artist {number % 400}"), ("TALB", f"Album {number % 900}"), ("TCON", GENRES[number % 400 % len(GENRES)])): tags.add(getattr(mutagen.id3, kind)(encoding=3, text=text))
+        tags.save(path)
+
+
+def step(name: str, folder: Path, workers: int) -> None:
+    "One step, in this process."
+    if name == "catalog":
+        catalog, rejected = build_catalog("folder", data=str(folder / "songs"), label="genre", workers=workers)
+        save_table(catalog, folder / "catalog.csv")
+        print(json.dumps(dict(songs=len(catalog), rejected=len(rejected))))
+    else:
+        songs, failed, before = compute_examples(load_catalog(folder / "catalog.csv"), SpectrogramSettings(), folder / "run", workers=workers)
+        print(json.dumps(dict(songs=len(songs), rejected=len(failed), there_before=before)))
+
+
+def held(process: psutil.Process) -> int:
+    "Bytes of a process that are its own; 0 where it is over."
+    try:
+        memory = process.memory_info()
+        return memory.rss - getattr(memory, "shared", 0)
+    except psutil.Error: return 0
+
+
+def measured(name: str, folder: Path, workers: int) -> float:
+    "Run a step in a process, print what it took, and return its seconds."
+    start, alone, together = time.perf_counter(), 0, 0
+    process = subprocess.Popen([sys.executable, __file__, "--step", name, "--folder", str(folder), "--workers", str(workers)], stdout=subprocess.PIPE, text=True)
+    watched = psutil.Process(process.pid)
+    while process.poll() is None:
+        mine = held(watched)
+        try: others = sum(map(held, watched.children(recursive=True)))
+        except psutil.Error: others = 0
+        alone, together = max(alone, mine), max(together, mine + others)
+        time.sleep(0.2)
+    took = time.perf_counter() - start
+    if process.returncode: sys.exit(f"The step {name} failed.")
+    print(f"{name:<9} {took:8.1f} s   {alone / 1e6:6.0f} MB, with workers {together / 1e6:6.0f} MB   {process.stdout.read().strip()}", flush=True)
+    return took
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--songs", type=int, default=10_000)
+    parser.add_argument("--added", type=int, default=100)
+    parser.add_argument("--length", type=float, default=10, help="seconds of a song")
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where songs and results go, and stay (default: a folder that is removed)")
+    parser.add_argument("--step", choices=("catalog", "examples"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.step: return step(args.step, args.folder, args.workers)
+    with tempfile.TemporaryDirectory(prefix="library") as tmp:
+        import os
+        folder = args.folder or Path(tmp)
+        os.environ["SONG_METRIC_CACHE"] = str(folder / "cache")
+        (folder / "run").mkdir(parents=True, exist_ok=True)
+        make_songs(folder / "songs", range(args.songs), args.length)
+        first = {name: measured(name, folder, args.workers) for name in ("catalog", "examples")}
+        make_songs(folder / "songs", range(args.songs, args.songs + args.added), args.length)
+        for name in first:
+            took = measured(name, folder, args.workers)
+            print(f"{args.added:,} songs more: {100 * took / first[name]:.1f} % of the first {args.songs:,}")
+
+
+if __name__ == "__main__":
+    main()
