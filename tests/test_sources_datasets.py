@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import mutagen
@@ -47,6 +48,7 @@ def zipped(files):
     return data.getvalue()
 
 
+@cache
 def small_fma():
     "The two archives of a small FMA: 24 songs of three genres by eight artists, one faulty, one in the medium subset only."
     import csv
