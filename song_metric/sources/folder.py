@@ -10,7 +10,7 @@ __all__ = ['SOURCE', 'LABELS', 'COMPANIONS', 'SOUNDS', 'ID3_NAMES', 'GENRES', 'K
 # %% ../../nbs/sources/folder.ipynb #folder-004
 import os
 import re
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import mutagen
@@ -95,6 +95,7 @@ def last_words(text: str) -> list[str]:
     return [text[word.start():] for word in re.finditer(r"[^\s-]+", text)]
 
 
+@lru_cache(maxsize=10_000)
 def genre_of(tag: str) -> str:
     "The genre that a tag stands for: of its parts, the first that the table knows, in full or else by its last words; else its first part as it is written."
     parts = [part.strip() for part in re.split(r"[;/,|\\]", tag) if part.strip()]
