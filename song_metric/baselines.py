@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['as_examples', 'RawEmbedding', 'PCAEmbedding', 'MFCCStatistics', 'bliss_numbers', 'standardised', 'cut_patches',
-           'Patches', 'artist_groups', 'split_songs', 'transform_in_parts']
+           'Patches', 'artist_groups', 'split_songs', 'official_split', 'transform_in_parts']
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-003
 import numpy as np
@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
+
+from .runs import RunError
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-006
 def as_examples(X):
@@ -143,6 +145,14 @@ def split_songs(songs, held_out=0.4, seed=0):
     parts = [test for _, test in splitter.split(groups, songs["genre"], groups)]
     for part in parts[:max(1, min(folds - 1, round(held_out * folds)))]: mask[part] = True
     return mask
+
+
+def official_split(songs):
+    "A boolean array, true for the songs that the source itself names as test songs (column `split`). A `RunError` where it names none, or leaves songs out."
+    split = songs["split"].fillna("").astype(str) if "split" in songs else pd.Series("", index=songs.index)
+    if not (split == "test").any(): raise RunError("The source of these songs knows no official split: set split to random (-p split=random).")
+    if (split == "").any(): raise RunError(f"The official split leaves {(split == '').sum()} of the songs out, such as {songs['song_id'][split == ''].iloc[0]}: set split to random, or leave them out (source gtzan: -p faults=drop).")
+    return (split == "test").to_numpy()
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-035
 def transform_in_parts(embedding, X, size=2048):

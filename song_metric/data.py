@@ -331,7 +331,7 @@ def file_facts(
         def seen(path, now): return now and base.execute("SELECT facts FROM files WHERE path = ? AND way = ? AND size = ? AND changed = ?", (os.fsencode(path), way, *now)).fetchone()
         facts = [json.loads(row[0]) if (row := seen(path, now)) else None for path, now in zip(paths, found)]
         todo = [number for number, fact in enumerate(facts) if fact is None]
-        few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 32) # starting a process takes as long as some files
+        few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 64) # starting a process takes as long as some files
         for number, fact in zip(todo, in_parallel(look, [paths[number] for number in todo], few, what="checking files")):
             facts[number] = fact
             if found[number] and "reason" not in fact: base.execute("REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (os.fsencode(paths[number]), way, *found[number], json.dumps(fact)))

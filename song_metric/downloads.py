@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['USER_AGENT', 'KEPT', 'DownloadError', 'Passing', 'plain_url', 'retry_after', 'refusal', 'RateLimit', 'Web',
            'patiently', 'ask', 'fetch_json', 'stream_to', 'download', 'part_problem', 'check_audio', 'safe_name',
-           'zip_members', 'tar_members', 'unpack', 'write_whole', 'fetch_files', 'load_tracks', 'check_tracks',
-           'fetch_track', 'track_or_reason', 'fetch_previews', 'note']
+           'zip_members', 'tar_members', 'unpack', 'write_whole', 'fetch_files', 'noted_tracks', 'load_tracks',
+           'take_stock', 'check_tracks', 'fetch_track', 'track_or_reason', 'fetch_previews', 'note']
 
 # %% ../nbs/downloads.ipynb #downloads-002
 import hashlib
@@ -155,6 +155,7 @@ def stream_to(web: Web, url: str, part: Path, bar=None) -> None:
                     if web.stopped.is_set(): raise DownloadError("interrupted")
     except httpx.TransportError as error: raise Passing(f"the connection broke off ({type(error).__name__})") from None
     except httpx.InvalidURL: raise DownloadError(f"{plain_url(url)} is no address") from None
+    except OSError as error: raise RunError(f"{part.with_suffix('').name} cannot be written ({error.strerror or error}): make room on the disk, or name another folder, and run the same command again.") from None
 
 # %% ../nbs/downloads.ipynb #downloads-018
 def download(
@@ -178,7 +179,9 @@ def download(
         part.unlink(missing_ok=True)
         wrong.append(problem)
         raise (DownloadError if checksum and len(wrong) > 1 else Passing)(problem)
-    patiently(web, once)
+    try: patiently(web, once)
+    finally:
+        if not checksum: part.unlink(missing_ok=True) # nothing could be made of it later
     return path
 
 
@@ -274,22 +277,41 @@ def fetch_files(web: Web, files: list[tuple], folder) -> list[Path]:
 KEPT = ("song_id", "genre", "artist", "album", "title", "licence")
 
 
-def load_tracks(folder) -> dict[str, dict]:
-    "{song_id: row} of the finished files in a folder, from `tracks.jsonl`: those that are there with the size noted. Half a line, left by an interruption, counts for nothing."
+def noted_tracks(folder) -> list[dict]:
+    "The rows of `tracks.jsonl`, the last one of each song. Half a line, left by an interruption, counts for nothing."
     path, rows = Path(folder) / "tracks.jsonl", {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
         try: row = json.loads(line)
         except ValueError: continue
         if isinstance(row, dict) and {"song_id", "file", "bytes", "sha256"} <= set(row): rows[row["song_id"]] = row
-    return {song_id: row for song_id, row in rows.items() if (Path(folder) / row["file"]).is_file() and (Path(folder) / row["file"]).stat().st_size == row["bytes"]}
+    return list(rows.values())
+
+
+def load_tracks(folder) -> dict[str, dict]:
+    "{song_id: row} of the finished files in a folder: those that are there with the size noted."
+    def there(file, row): return file.is_file() and file.stat().st_size == row["bytes"]
+    return {row["song_id"]: row for row in noted_tracks(folder) if there(Path(folder) / row["file"], row)}
+
+
+def take_stock(folder) -> dict[str, dict]:
+    "`load_tracks` of those with the checksum noted. The others are removed, from the folder and from `tracks.jsonl`: their place is free."
+    rows, whole = noted_tracks(folder), {}
+    for row in rows:
+        file = Path(folder) / row["file"]
+        if file.is_file() and file_digest(file) == row["sha256"]: whole[row["song_id"]] = row
+        else: file.unlink(missing_ok=True)
+    if len(whole) < len(rows):
+        aside = Path(folder) / "tracks.jsonl.part"
+        aside.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in whole.values()), encoding="utf-8")
+        os.replace(aside, Path(folder) / "tracks.jsonl")
+    return whole
 
 
 def check_tracks(folder) -> tuple[list[dict], list[dict]]:
     "(missing, invalid) files (path, reason) of all that `tracks.jsonl` notes: not there, or with another checksum."
-    missing, invalid, path = [], [], Path(folder) / "tracks.jsonl"
-    if not path.exists(): raise RunError(f"Nothing has been fetched to {folder}: there is no tracks.jsonl.")
-    rows = {row["song_id"]: row for row in map(json.loads, filter(None, path.read_text(encoding="utf-8").splitlines()))}
-    for row in rows.values():
+    missing, invalid = [], []
+    if not (Path(folder) / "tracks.jsonl").exists(): raise RunError(f"Nothing has been fetched to {folder}: there is no tracks.jsonl.")
+    for row in noted_tracks(folder):
         if not (Path(folder) / row["file"]).is_file(): missing.append(dict(path=row["file"], reason="there is no such file"))
         elif file_digest(Path(folder) / row["file"]) != row["sha256"]: invalid.append(dict(path=row["file"], reason="its checksum is not the one noted when it was fetched"))
     return missing, invalid
@@ -327,7 +349,7 @@ def fetch_previews(
 ) -> tuple[dict[str, dict], list[dict]]: # finished songs by song_id; what could not be had (path, reason; `replaced` where another song has taken its place)
     "Fetch previews until each genre has its number, or the service no more tracks. Interrupted and called again, it fetches only what is not there."
     Path(folder).mkdir(parents=True, exist_ok=True)
-    done, missing, tried = load_tracks(folder), [], set()
+    done, missing, tried = take_stock(folder), [], set()
     have = {genre: sum(row["genre"] == genre for row in done.values()) for genre in genres}
     with open(Path(folder) / "tracks.jsonl", "a", encoding="utf-8") as log, ThreadPoolExecutor(workers) as pool, \
          tqdm(total=len(genres) * songs_per_genre, initial=sum(have.values()), desc="previews", unit="file", mininterval=1) as bar:

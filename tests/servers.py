@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,13 +33,13 @@ song.sounds = {}
 
 
 class Server(ThreadingHTTPServer):
-    "`files`: path → bytes, served with ranges. `faults`: kind → share of the requests that meet it. `log`: the paths asked for. `sent`: path → times it was sent whole. `ranges`: the ranges asked for."
+    "`files`: path → bytes, served with ranges. `faults`: kind → share of the requests that meet it. `log`: the paths asked for. `sent`: path → times it was sent whole. `ranges`: the ranges asked for. `met`: fault → times it was met."
     daemon_threads = True
 
     def __init__(self, faults=None, files=None, secret="", previews=True):
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults, self.files, self.secret, self.previews = faults or {}, files or {}, secret, previews
-        self.log, self.sent, self.ranges, self.agents, self.tokens, self.lock, self.random = [], {}, [], set(), set(), threading.Lock(), random.Random(0)
+        self.log, self.sent, self.ranges, self.agents, self.tokens, self.met, self.lock, self.random = [], {}, [], set(), set(), Counter(), threading.Lock(), random.Random(0)
         self.base = f"http://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self):
@@ -53,7 +54,10 @@ class Server(ThreadingHTTPServer):
 
     def drawn(self, *kinds) -> str:
         "The fault that a request meets; '' for none."
-        with self.lock: return next((kind for kind in kinds if self.random.random() < self.faults.get(kind, 0)), "")
+        with self.lock:
+            kind = next((kind for kind in kinds if self.random.random() < self.faults.get(kind, 0)), "")
+            self.met[kind] += 1
+        return kind
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -134,7 +138,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def link(self, number: int) -> str:
         "A preview's link; some tracks never have one."
-        return "" if random.Random(number).random() < self.server.faults.get("null", 0) else f"{self.server.base}/preview/{number}.mp3?hdnea=exp=1~hmac=signature"
+        if random.Random(number).random() < self.server.faults.get("null", 0):
+            self.server.met["null"] += 1
+            return ""
+        return f"{self.server.base}/preview/{number}.mp3?hdnea=exp=1~hmac=signature"
 
     def track(self, genre: int, artist: int, number: int) -> dict:
         track_id = genre * 100_000 + artist * 100 + number

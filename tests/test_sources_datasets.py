@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import mutagen
@@ -20,7 +21,7 @@ from conftest import song_metric
 from servers import Server
 
 from song_metric.baselines import split_songs
-from song_metric.data import build_catalog
+from song_metric.data import build_catalog, load_table
 from song_metric.downloads import Web
 from song_metric.runs import RunError
 from song_metric.sources import fma, folder, gtzan
@@ -47,6 +48,7 @@ def zipped(files):
     return data.getvalue()
 
 
+@cache
 def small_fma():
     "The two archives of a small FMA: 24 songs of three genres by eight artists, one faulty, one in the medium subset only."
     import csv
@@ -76,6 +78,12 @@ def fma_folder(tmp_path_factory):
         asked = len(server.log)
         fma.fetch(str(target), base=f"{server.base}/fma", web=Web(attempts=200, pause=0.001))
         assert len(server.log) == asked
+        gone, damaged = (target / fma.clip_path(track_id, "small") for track_id in (2, 502))
+        gone.unlink()
+        damaged.write_bytes(bytes(damaged.stat().st_size))
+        assert [[path.name for path in (gone, damaged)]] == [[Path(row["path"]).name for rows in fma.validate(str(target)) for row in rows]]
+        fma.fetch(str(target), base=f"{server.base}/fma", web=Web(attempts=200, pause=0.001))
+        assert len(server.log) > asked and fma.validate(str(target)) == ([], [])
     return target
 
 
@@ -142,11 +150,37 @@ def test_a_library_that_grows(tmp_path, monkeypatch):
     assert len(songs) == 38 and rejected.values.tolist() == [["0/zz copy.flac", "a duplicate: it sounds exactly like 0/0.flac"]]
 
 
-def test_small_fma_through_the_report(fma_folder, tmp_path):
-    result = song_metric("report", "--profile", "smoke", "--source", "fma", "--data", fma_folder, "--runs-dir", tmp_path, "--label", "genre", "-p", "score_songs=24", "-p", "tsne_songs=8")
+SMALLER = ("--profile", "smoke", "-p", "tsne_songs=8", "-p", "epochs=1", "-p", "agreement_updates=5", "-p", "cluster_seeds=1")
+
+
+def report_of(source, data, runs, *more):
+    "The songs of a smoke run, each with whether it was held out."
+    result = song_metric("report", "--source", source, "--data", data, "--runs-dir", runs, *SMALLER, *more)
     assert result.returncode == 0, result.stderr + result.stdout
-    runs = json.loads(song_metric("runs", "--json", "--runs-dir", tmp_path).stdout)
-    assert runs[0]["source"] == "fma" and runs[0]["songs"] == 24
+    run, = json.loads(song_metric("runs", "--json", "--runs-dir", runs).stdout)
+    assert run["source"] == source and run["chapters"] == run["chapters_in_all"] and len(run["scores"]) > 5
+    folder = runs / run["run"]
+    return load_table(folder / "01_spectrograms/songs.csv").assign(held_out=load_table(folder / "02_baselines/split.csv")["held_out"] == "True")
+
+
+def test_small_fma_through_the_report(fma_folder, tmp_path):
+    "Scored on the test songs that FMA itself names."
+    songs = report_of("fma", fma_folder, tmp_path, "-p", "split=official")
+    assert len(songs) == 24 and 0 < songs["held_out"].sum() < 24 and (songs["held_out"] == (songs["split"] == "test")).all()
+
+
+def test_small_gtzan_through_the_report(tmp_path):
+    "An archive of .au files, a broken one among them, and the index of artists: no artist is on both sides."
+    names, lines = [f"{genre}.{number:05d}" for genre in ("blues", "jazz", "rock") for number in range(8)], ["file, artist, title"]
+    for number, name in enumerate([*names, "jazz.00054"]):
+        path = tmp_path / "set/genres" / name.split(".")[0] / f"{name}.au"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sound(number, kind="AU") if number < len(names) else b"\0" * 4000)
+        lines.append(f'{name}.wav, "Band {number // 2}, The", Song')
+    (tmp_path / "set/gtzan_index.csv").write_text("\n".join(lines) + "\n")
+    songs = report_of("gtzan", tmp_path / "set", tmp_path / "runs")
+    assert len(songs) == 24 and 0 < songs["held_out"].sum() < 24 and songs["artist"][0] == "Band 0, The"
+    assert not set(songs["artist"][songs["held_out"]]) & set(songs["artist"][~songs["held_out"]])
 
 
 APT = """#!/bin/sh

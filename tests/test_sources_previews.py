@@ -1,11 +1,15 @@
 "Previews and downloads against a server on this machine that fails in every way, often."
+import base64
 import hashlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tarfile
 import time
+import traceback
 import zipfile
 from pathlib import Path
 
@@ -33,12 +37,20 @@ def test_two_hundred_previews_under_every_fault(tmp_path):
     with Server(ALL) as server:
         missing = deezer.fetch(tmp_path, genres="rock, Jazz,pop,Electro", songs_per_genre=50, base=server.base, web=Web(**QUICK))
         assert len(whole(tmp_path)) == 200 == len(load_tracks(tmp_path)), missing[-4:]
+        assert all(server.met[kind] >= 10 for kind in ALL), server.met
         assert {row["reason"].split(":")[0] for row in missing} >= {"no preview"} and all(row.get("replaced") and row["path"] for row in missing)
         assert check_tracks(tmp_path) == ([], []) and not list(tmp_path.rglob("*.part"))
         assert all(agent.startswith("song_metric/") for agent in server.agents)
         asked = len(server.log)
         assert deezer.fetch(tmp_path, genres="rock,jazz,pop,electro", songs_per_genre=50, base=server.base, web=Web(**QUICK)) == []
         assert not [path for path in server.log[asked:] if path.startswith("/preview")]
+        gone, damaged = sorted(tmp_path.rglob("*.mp3"))[:2]
+        gone.unlink()
+        damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+        with open(tmp_path / "tracks.jsonl", "a") as log: log.write('{"song_id": "1", "fi') # as a kill leaves it
+        assert [[Path(row["path"]).name for row in rows] for rows in check_tracks(tmp_path)] == [[gone.name], [damaged.name]]
+        deezer.fetch(tmp_path, genres="rock,jazz,pop,electro", songs_per_genre=50, base=server.base, web=Web(**QUICK))
+        assert len(whole(tmp_path)) == 200 == len(load_tracks(tmp_path)) and check_tracks(tmp_path) == ([], []) and sum(server.sent.values()) >= 202
     assert "hmac" not in (tmp_path / "tracks.jsonl").read_text() and not any("hmac" in row["reason"] for row in missing)
     songs, rejected = build_catalog("deezer", data=str(tmp_path), workers=1, keep_duplicates=True)
     assert len(songs) == 200 and songs["artist"].str.contains("<b>").all() and set(songs["genre"]) == {"Rock", "Jazz", "Pop", "Electro"}
@@ -53,8 +65,8 @@ def test_what_cannot_be_had_is_named(tmp_path):
 
 
 def test_killed_and_started_again(tmp_path):
-    code = "import sys\nfrom song_metric.downloads import Web\nfrom song_metric.sources import deezer\ndeezer.fetch(sys.argv[1], genres='rock', songs_per_genre=60, base=sys.argv[2], web=Web(attempts=10, pause=.002))"
-    with Server({"500": 0.2, "cut": 0.2, "short": 0.2}) as server:
+    code = "import sys\nfrom song_metric.downloads import Web\nfrom song_metric.sources import deezer\ndeezer.fetch(sys.argv[1], genres='rock', songs_per_genre=60, base=sys.argv[2], web=Web(attempts=60, pause=.002, longest=.02))"
+    with Server(ALL) as server:
         process = subprocess.Popen([sys.executable, "-c", code, tmp_path, server.base], stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while len(list(tmp_path.rglob("*.mp3"))) < 20 and time.monotonic() < deadline: time.sleep(0.002)
@@ -116,12 +128,24 @@ def test_archives_stay_inside(tmp_path, name):
 
 
 def test_links_in_archives_are_refused(tmp_path):
-    import tarfile
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        link = zipfile.ZipInfo("song.mp3")
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(RunError, match="holds a link"): unpack(tmp_path / "bad.zip", tmp_path / "here")
     with tarfile.open(tmp_path / "bad.tar.gz", "w:gz") as archive:
         link = tarfile.TarInfo("song.mp3")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     with pytest.raises(RunError, match="a link or a device"): unpack(tmp_path / "bad.tar.gz", tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to try")
+def test_a_full_disk_is_said(tmp_path):
+    (tmp_path / "a.zip.part").symlink_to("/dev/full")
+    with Server(files={"/a.zip": b"whole"}) as server, pytest.raises(RunError, match="a.zip cannot be written .No space left on device.: make room"):
+        download(Web(**QUICK), f"{server.base}/a.zip", tmp_path / "a.zip", "sha256:" + "0" * 64)
 
 
 SECRET = "correct-horse-battery-staple"
@@ -133,7 +157,6 @@ def spotify_command(server, folder, secret=SECRET, *more):
 
 
 def authorization():
-    import base64
     return base64.b64encode(f"an-id-of-mine:{SECRET}".encode()).decode()
 
 
@@ -158,12 +181,30 @@ def test_spotify_failures_keep_the_secret(tmp_path):
         assert result.returncode == 1 and "another-secret-of-mine" not in result.stdout + result.stderr and "Traceback" not in result.stderr
     os.environ.update(SPOTIFY_CLIENT_ID="an-id-of-mine", SPOTIFY_CLIENT_SECRET=SECRET)
     try:
-        import traceback
         try: spotify.fetch(tmp_path, genres="jazz", base="http://127.0.0.1:9", accounts="http://127.0.0.1:9", web=Web(attempts=1))
         except RunError: text = traceback.format_exc()
         assert SECRET not in text and "gives no token" in text
     finally:
         for name in ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"): del os.environ[name]
+
+
+def test_no_secret_in_a_run(toys, monkeypatch):
+    "Spotify asked from within a chapter, in vain and with success: nothing in the run's folder or on the screen holds the secret, its header or a token."
+    monkeypatch.setenv("SPOTIFY_CLIENT_ID", "an-id-of-mine")
+    monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", SECRET)
+    fetching = "from song_metric.downloads import Web\nfrom song_metric.sources import spotify\nchapter.path('missing.txt').write_text(str(spotify.fetch({0!r}, genres='jazz', songs_per_genre=3, base={1!r}, accounts={1!r}, web=Web(attempts={2}, pause=.002))))"
+    with Server({"null": 0.2, "cut": 0.2, "page": 0.2}, {"tired": 1}, secret=authorization()) as server:
+        secrets = [SECRET, authorization(), base64.b64encode(SECRET.encode()).decode()]
+        for base, attempts, status in ((server.base, 60, 0), (server.base, 1, 1), ("http://127.0.0.1:9", 1, 1)):
+            toys.write(work=fetching.format(str(toys.root / f"previews {status}"), base, attempts))
+            if attempts == 1: server.faults["500"] = 1
+            result = song_metric("report", "--notebooks", toys.nbs, "--runs-dir", toys.root, "--force")
+            assert result.returncode == status, result.stderr
+            files = [path for path in toys.root.rglob("*") if path.is_file()]
+            assert {"manifest.json", "notebook.ipynb", *(["report.html"] if status == 0 else [])} <= {path.name for path in files} and len(list(toys.root.rglob("*.mp3"))) == 3
+            texts = [result.stdout, result.stderr, *(path.read_text(encoding="utf-8", errors="replace") for path in files)]
+            assert any("spotify" in text for text in texts) and not [secret for secret in [*secrets, *server.tokens] if any(secret in text for text in texts)]
+        assert any("Traceback" in text and "RunError" in text for text in texts) # there was one to look into
 
 
 def test_a_table_of_addresses(tmp_path):

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SOURCE', 'BASE', 'SUBSETS', 'CHECKSUMS', 'FAULTS', 'COLUMNS', 'LABELS', 'clip_path', 'load_tracks', 'catalog',
-           'fetch', 'validate']
+           'fetch', 'unpacked', 'unusable', 'validate']
 
 # %% ../../nbs/sources/fma.ipynb #fma-004
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -95,14 +96,26 @@ def fetch(
     folder.mkdir(parents=True, exist_ok=True)
     for name, wanted in (("metadata", lambda name: name.endswith(("tracks.csv", "genres.csv", "README.txt"))), (subset, lambda name: True)):
         marker, archive = folder / f"fma_{name}" / ".unpacked.json", f"fma_{name}.zip"
-        if marker.exists(): continue
+        if marker.exists() and unpacked(folder, name): continue
         try: path, = fetch_files(web or Web(), [(f"{base.rstrip('/')}/{archive}", archive, CHECKSUMS[name])], folder)
         except DownloadError as error: raise RunError(f"{error}. What has arrived is kept: the same command goes on from there.") from None
+        for gone in unusable(folder, subset) if name == subset else (): (folder / gone).unlink(missing_ok=True)
         damaged = unpack(path, folder, wanted)
         bad += damaged
-        if not damaged: write_json(marker, dict(archive=archive, checksum=CHECKSUMS[name]))
+        if not damaged: write_json(marker, dict(archive=archive, checksum=CHECKSUMS[name], unusable=unusable(folder, subset) if name == subset else []))
         if not keep_archives and not damaged: path.unlink()
     return bad
+
+
+def unpacked(folder: Path, name: str) -> bool:
+    "Whether all that an archive held is still there. Files that came broken in the archive itself are noted, and do not count."
+    if name == "metadata": return (folder / "fma_metadata" / "tracks.csv").exists()
+    return set(unusable(folder, name)) <= set(json.loads((folder / f"fma_{name}" / ".unpacked.json").read_text(encoding="utf-8")).get("unusable", ()))
+
+
+def unusable(folder, subset: str) -> list[str]:
+    "Files of a subset that are missing or invalid."
+    return [row["path"] for rows in validate(str(folder), subset=subset) for row in rows]
 
 
 def validate(data: str = "", *, subset: str = "small") -> tuple[list[dict], list[dict]]:

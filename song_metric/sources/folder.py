@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['SOURCE', 'LABELS', 'COMPANIONS', 'SOUNDS', 'ID3_NAMES', 'GENRES', 'KNOWN_GENRES', 'candidates', 'shown', 'read_tags',
-           'genre_key', 'genre_of', 'look_at', 'song_label', 'song_row', 'music_folder', 'catalog', 'validate']
+           'genre_key', 'last_words', 'genre_of', 'look_at', 'song_label', 'song_row', 'music_folder', 'catalog',
+           'validate']
 
 # %% ../../nbs/sources/folder.ipynb #folder-004
 import os
 import re
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import mutagen
@@ -89,10 +90,17 @@ def genre_key(text: str) -> str:
 KNOWN_GENRES = {genre_key(spelling): genre for genre, spellings in GENRES.items() for spelling in [genre, *spellings.split(", ")]}
 
 
+def last_words(text: str) -> list[str]:
+    "`East Coast Rap` as East Coast Rap, Coast Rap, Rap."
+    return [text[word.start():] for word in re.finditer(r"[^\s-]+", text)]
+
+
+@lru_cache(maxsize=10_000)
 def genre_of(tag: str) -> str:
-    "The genre that a tag stands for: of its parts, the first that the table knows; else its first part as it is written."
+    "The genre that a tag stands for: of its parts, the first that the table knows, in full or else by its last words; else its first part as it is written."
     parts = [part.strip() for part in re.split(r"[;/,|\\]", tag) if part.strip()]
-    return next((KNOWN_GENRES[genre_key(text)] for text in [tag, *parts] if genre_key(text) in KNOWN_GENRES), parts[0] if parts else tag)
+    tried = [tag, *parts, *(words for part in parts for words in last_words(part))]
+    return next((KNOWN_GENRES[genre_key(text)] for text in tried if genre_key(text) in KNOWN_GENRES), parts[0] if parts else tag)
 
 # %% ../../nbs/sources/folder.ipynb #folder-018
 def look_at(path: str, preview_seconds: float = 30.0) -> dict:

@@ -23,7 +23,7 @@ from ..data import checked_songs, plain_text
 from ..runs import RunError, file_digest, home, source_folder
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-006
-SOURCE = dict(name="soundtracks", title="Free soundtracks: 175 recordings, the music of nine games", licence="GPL, CC BY-SA and MIT, by track", size="0.9 GB of packages, 0.6 GB of music", time="the download, and 20 seconds to unpack", needs="apt and dpkg-deb (Debian, Ubuntu), or the packages and dpkg-deb; no account",
+SOURCE = dict(name="soundtracks", title="Free soundtracks: 175 recordings, the music of nine games", licence="GPL, CC BY-SA and MIT, by track", size="0.9 GB of packages, 0.6 GB of music", time="the download, and a minute to unpack", needs="apt and dpkg-deb (Debian, Ubuntu), or the packages and dpkg-deb; no account",
               command="song-metric fetch soundtracks", citation="The authors named in data/soundtracks/tracks.csv; packaged by Debian")
 
 
