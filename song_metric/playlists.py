@@ -353,6 +353,7 @@ def plot_in_betweens(drawn: dict, ends, near, titles, shares, settings: Spectrog
     for ax, title in zip(axes[0], ["as it is", *(f"decoded, {100 * share:.0f} %" for share in shares), "as it is"]): ax.set_title(title, fontsize=9)
     for row, name in zip(axes, [*drawn, "nearest real song"]): row[0].set_ylabel(plot_text(name, 20), fontsize=8)
     for ax, title in zip((axes[0, 0], *axes[-1, 2:-2], axes[0, -1]), titles): ax.set_xlabel(plot_text(title, 22), fontsize=7)
+    fig.supxlabel(f"time, {settings.seconds:g} s each; frequency bands from low to high", fontsize=8)
     return fig
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-030
