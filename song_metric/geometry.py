@@ -246,7 +246,7 @@ def plot_geometry(distances, shares, names, k: int):
     axes[0].title.set_fontsize(10)
     axes[0].spines[["top", "left", "right"]].set_visible(False)
     heat(axes[1], distances[np.ix_(order, order)], names, palette, "2-Wasserstein distance", "YlGnBu_r", "{:.2f}".format, size)
-    heat(axes[2], shares[np.ix_(order, order)], names, palette, f"Genres of the {k} nearest songs by other artists, per cent", "Blues", lambda v: f"{100 * v:.0f}" if v == v else "", size)
+    heat(axes[2], shares[np.ix_(order, order)], names, palette, f"Genres of the {k} nearest, per cent", "Blues", lambda v: f"{100 * v:.0f}" if v == v else "", size)
     for ax in axes: ax.tick_params(axis="y", left=False, labelleft=False)
     axes[1].tick_params(axis="y", labelleft=True)
     named_axis(axes[1].yaxis, names, palette, size)

@@ -278,14 +278,14 @@ def table_html(path, most: int = 50) -> str:
     return html_table([name.replace("_", " ") for name in rows[0]], ([short(value) for value in row.values()] for row in rows[:most])) + more
 
 
-def part_html(run, title: str, words: str, chapter: str, tables: dict, figures=()) -> str:
-    "A section of a chapter's tables {file: title of a fold, or '' for an open table} and figures; empty where the chapter left none of them. `words` are HTML."
+def part_html(run, title: str, words: str, chapter: str, content: dict) -> str:
+    "A section of a chapter's figures and tables in order, {file: '' or, where it is folded, its title}; empty where the chapter left none of them. `words` are HTML."
     folder, parts = Path(run) / chapter, []
-    parts += [figure_html(folder / name, chapter) for name in figures if (folder / name).exists()]
-    for name, fold_title in tables.items():
+    for name, fold_title in content.items():
         path = folder / name
-        table = table_html(path) if name.endswith(".csv") else markdown(path.read_text(encoding="utf-8")) if path.exists() else ""
-        if table: parts.append(f"<details><summary>{escape(fold_title)}</summary>{table}</details>" if fold_title else table)
+        if not path.exists(): continue
+        part = figure_html(path, chapter) if path.suffix == ".png" else table_html(path) if path.suffix == ".csv" else markdown(path.read_text(encoding="utf-8"))
+        if part: parts.append(f"<details><summary>{escape(fold_title)}</summary>{part}</details>" if fold_title else part)
     return f'<h2>{escape(title)}</h2>\n<p>{words} <a href="{chapter}/notebook.html">The chapter</a></p>\n' + "\n".join(parts) if parts else ""
 
 
@@ -295,9 +295,9 @@ def use_html(run) -> str:
     said = "".join(f"<li>{escape(line[2:])}</li>" for line in notes.read_text(encoding="utf-8").splitlines()) if notes.exists() else ""
     return "\n".join(part for part in (
         part_html(run, "Suggestions", "How often is a song's neighbour of its own genre? Songs held out from fitting; ± over draws of songs. With <em>other artists</em>, songs by the artist who asks do not count.", "06_playlists", {"suggestions.md": ""}),
-        part_html(run, "Playlists", "Ways between the same pairs of songs, mean ± deviation over the pairs. Strain is a step's length, with uneven steps and turns made dear: less is more fluid.", "06_playlists", {"paths.md": "", "decoders.md": "How well the decoders draw what they were given"}, ["in_betweens.png"]),
-        part_html(run, "Geometry", f"Genres as clouds of songs: how far apart, and whose songs stand around whose.{f'</p><ul>{said}</ul><p>' if said else ''}", "07_geometry",
-                  {"genres.csv": "", "bridge_artists.csv": "Artists between two genres", "bridge_songs.csv": "Songs between two genres", "suspects.csv": "Songs whose neighbours speak against their label", "mislabelled.md": "How many planted wrong labels are found"}, ["geometry.png"])) if part)
+        part_html(run, "Playlists", "Ways between the same pairs of songs, mean ± deviation over the pairs. Strain is a step's length, with uneven steps and turns made dear: less is more fluid.", "06_playlists", {"paths.md": "", "in_betweens.png": "", "decoders.md": "How well the decoders draw what they were given"}),
+        part_html(run, "Geometry", f"Genres as clouds of songs: how far apart, and whose songs stand around whose. Spread and distances are in the units of the space; <em>halves</em> is how far apart two halves of a genre lie that share no artist.{f'</p><ul>{said}</ul><p>' if said else ''}", "07_geometry",
+                  {"geometry.png": "", "genres.csv": "", "bridge_artists.csv": "Artists between two genres", "bridge_songs.csv": "Songs between two genres", "suspects.csv": "Songs whose neighbours speak against their label", "mislabelled.md": "How many planted wrong labels are found"})) if part)
 
 # %% ../nbs/pages.ipynb #pages-026
 def chapters_html(run, manifests: dict) -> str:
