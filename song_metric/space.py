@@ -338,7 +338,7 @@ def encode(self, examples) -> np.ndarray:
     return pool_songs(self.encoder.transform(cut_patches(examples, self.encoder.shape_[1]))[None], self.pooling)[0]
 
 
-def twin(self, sound, vector, duration: float, k: int = 2) -> int | None:
+def twin(self, sound, vector, duration: float, k: int = 5) -> int | None:
     "The position of the song that a sound `(sample,)` from a file of `duration` seconds is, wherever its file lies and whatever it is called; None where it is new. Only the `k` nearest songs are compared, where they are near and as long."
     for i, distance in zip(*self.search(vector, k)):
         if abs(float(self.songs["duration"].iat[i]) - duration) > 1 or distance > 0.5 * np.sqrt(self.squares[i]): continue
