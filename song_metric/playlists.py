@@ -343,7 +343,7 @@ def in_betweens(model, a, b, shares) -> np.ndarray:
 def plot_in_betweens(drawn: dict, ends, near, titles, shares, settings: SpectrogramSettings):
     "A row for each decoder of `drawn` {name: spectrograms at `shares` `(share, band, frame)`} between the two `ends`, and a row of the `near` real songs; `titles` of the first song, the near ones and the last."
     import matplotlib.pyplot as plt
-    fig, axes = plt.subplots(len(drawn) + 1, len(shares) + 2, figsize=(1.5 * (len(shares) + 2), 1.25 * (len(drawn) + 1)), dpi=72, layout="constrained", sharex=True, sharey=True, squeeze=False)
+    fig, axes = plt.subplots(len(drawn) + 1, len(shares) + 2, figsize=(1.5 * (len(shares) + 2), 1.25 * (len(drawn) + 1)), dpi=60, layout="constrained", sharex=True, sharey=True, squeeze=False)
     rows = [{0: ends[0], **{i + 1: picture for i, picture in enumerate(pictures)}, len(shares) + 1: ends[1]} for pictures in drawn.values()] + [{i + 2: picture for i, picture in enumerate(near)}]
     for row, pictures in zip(axes, rows):
         for i, ax in enumerate(row):
@@ -399,7 +399,7 @@ def inversion_error(spectrogram, sound, settings: SpectrogramSettings) -> float:
 def player(sound, sample_rate: int) -> str:
     "HTML of an audio element that holds a sound `(sample,)` as MP3."
     file = io.BytesIO()
-    sf.write(file, np.asarray(sound, np.float32), sample_rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.8, bitrate_mode="VARIABLE")
+    sf.write(file, np.asarray(sound, np.float32), sample_rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.9, bitrate_mode="VARIABLE")
     return f'<audio controls src="data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}"></audio>'
 
 
