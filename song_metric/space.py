@@ -249,14 +249,16 @@ SongSpace.neighbours = neighbours
 
 # %% ../nbs/space.ipynb #space-028
 def find(self, text: str) -> list[int]:
-    "Positions of the songs that `text` may mean: the id, else the very title, else all its words in artist, title and album."
+    "Positions of the songs that `text` may mean: the id, else the very title, else all its words in artist, title and album, else in the id."
     if text in self.positions: return [self.positions[text]]
     said = plain_text(text).casefold()
     exact = np.flatnonzero(self.songs["title"].str.casefold() == said)
     if len(exact): return exact.tolist()
     if not said: return []
-    all_of = (self.songs["artist"] + " " + self.songs["title"] + " " + self.songs["album"]).str.casefold()
-    return np.flatnonzero(np.logical_and.reduce([all_of.str.contains(word, regex=False) for word in said.split()])).tolist()
+    for all_of in (self.songs["artist"] + " " + self.songs["title"] + " " + self.songs["album"], self.songs["song_id"]):
+        found = np.flatnonzero(np.logical_and.reduce([all_of.str.casefold().str.contains(word, regex=False) for word in said.split()]))
+        if len(found): break
+    return found.tolist()
 
 
 def describe(self, i: int) -> str:
