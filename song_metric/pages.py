@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['STYLE', 'TEMPLATE', 'FIGURES', 'WORDS', 'page', 'html_table', 'markdown', 'formula', 'draw_formulas', 'readable',
            'clean_output', 'code_style', 'chapter_page', 'duration', 'time_of', 'rows_of', 'number', 'verdict',
-           'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold',
-           'chapters_html', 'origin_html', 'pairs_html', 'run_page', 'write_pages']
+           'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold', 'short',
+           'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html', 'pairs_html', 'run_page',
+           'write_pages']
 
 # %% ../nbs/pages.ipynb #pages-002
 import base64
@@ -238,8 +239,7 @@ def scores_html(run) -> str:
         columns = ["embedding", "pooling", "clusterer", "v_measure", "ami", "precision_at_10"]
         parts.append("<h2>Scores</h2>\n" + html_table(columns, ([row.get(name) if name not in ("v_measure", "ami", "precision_at_10") or row.get(name) is None else f"{row[name]:.3f}" for name in columns] for row in best_scores(run))))
     if rows:
-        def short(text): return f"{value:.4g}" if (value := number(text)) is not None else text
-        table = html_table(list(rows[0]), ([short(value) for value in row.values()] for row in rows))
+        table = html_table(list(rows[0]), ([short(value, 4) for value in row.values()] for row in rows))
         parts.append(f'<details><summary>All {len(rows)} rows</summary>{table}</details>\n<p class="soft">As a file: <a href="04_evaluation/scores.csv">scores.csv</a></p>')
     return "\n".join(parts)
 
@@ -264,6 +264,42 @@ def fold(title: str, columns: list[str], rows: list[dict], most: int) -> str:
     return f"<details><summary>{escape(title)}</summary>{html_table(columns, ([value(row, name) for name in columns] for row in rows[:most]))}{more}</details>"
 
 # %% ../nbs/pages.ipynb #pages-023
+def short(text, digits: int = 3):
+    "A cell's number with so many digits; other text as it is."
+    value = number(text)
+    return text if value is None else f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+def table_html(path, most: int = 50) -> str:
+    "A CSV file as an HTML table, every cell escaped, cut at `most` rows; empty where there is no such file, or no row."
+    rows = rows_of(path)
+    if not rows: return ""
+    more = f'<p class="soft">and {len(rows) - most} more</p>' if len(rows) > most else ""
+    return html_table([name.replace("_", " ") for name in rows[0]], ([short(value) for value in row.values()] for row in rows[:most])) + more
+
+
+def part_html(run, title: str, words: str, chapter: str, content: dict) -> str:
+    "A section of a chapter's figures and tables in order, {file: '' or, where it is folded, its title}; empty where the chapter left none of them. `words` are HTML."
+    folder, parts = Path(run) / chapter, []
+    for name, fold_title in content.items():
+        path = folder / name
+        if not path.exists(): continue
+        part = figure_html(path, chapter) if path.suffix == ".png" else table_html(path) if path.suffix == ".csv" else markdown(path.read_text(encoding="utf-8"))
+        if part: parts.append(f"<details><summary>{escape(fold_title)}</summary>{part}</details>" if fold_title else part)
+    return f'<h2>{escape(title)}</h2>\n<p>{words} <a href="{chapter}/notebook.html">The chapter</a></p>\n' + "\n".join(parts) if parts else ""
+
+
+def use_html(run) -> str:
+    "The sections on suggestions, playlists and geometry."
+    notes = Path(run) / "07_geometry" / "notes.md"
+    said = "".join(f"<li>{escape(line[2:])}</li>" for line in notes.read_text(encoding="utf-8").splitlines()) if notes.exists() else ""
+    return "\n".join(part for part in (
+        part_html(run, "Suggestions", "How often is a song's neighbour of its own genre? Songs held out from fitting; ± over draws of songs. With <em>other artists</em>, songs by the artist who asks do not count.", "06_playlists", {"suggestions.md": ""}),
+        part_html(run, "Playlists", "Ways between the same pairs of songs, mean ± deviation over the pairs. Strain is a step's length, with uneven steps and turns made dear: less is more fluid.", "06_playlists", {"paths.md": "", "in_betweens.png": "", "decoders.md": "How well the decoders draw what they were given"}),
+        part_html(run, "Geometry", f"Genres as clouds of songs: how far apart, and whose songs stand around whose. Spread and distances are in the units of the space; <em>halves</em> is how far apart two halves of a genre lie that share no artist.{f'</p><ul>{said}</ul><p>' if said else ''}", "07_geometry",
+                  {"geometry.png": "", "genres.csv": "", "bridge_artists.csv": "Artists between two genres", "bridge_songs.csv": "Songs between two genres", "suspects.csv": "Songs whose neighbours speak against their label", "mislabelled.md": "How many planted wrong labels are found"})) if part)
+
+# %% ../nbs/pages.ipynb #pages-026
 def chapters_html(run, manifests: dict) -> str:
     "A table of the chapters: link, what it does, time, peak memory, artefacts."
     rows = []
@@ -289,7 +325,7 @@ def pairs_html(values: dict) -> str:
     "A list of names and values."
     return "<dl>" + "".join(f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in values.items()) + "</dl>"
 
-# %% ../nbs/pages.ipynb #pages-024
+# %% ../nbs/pages.ipynb #pages-027
 def run_page(run) -> str:
     "The run's page, made of whatever its chapters have left."
     run = Path(run)
@@ -300,10 +336,10 @@ def run_page(run) -> str:
     head = [f"profile {facts.get('profile', '?')}", f"source {facts.get('source', '?')}", f"seed {facts.get('seed', '?')}", facts.get("time", "")[:16].replace("T", " ") + " UTC", f"{duration(sum(map(time_of, manifests.values())))} of work"]
     links = "".join(f'<a href="{name}/notebook.html">{escape(manifest.get("title") or name)}</a>' for name, manifest in manifests.items())
     body = [f"<nav>{links}</nav>", f"<h1>Songs in a metric space: {escape(run.name)}</h1>", f'<p class="soft">{escape(" · ".join(head))}</p>',
-            scores_html(run), figures_html(run), songs_html(run), chapters_html(run, manifests), origin_html(facts, manifests)]
+            scores_html(run), use_html(run), figures_html(run), songs_html(run), chapters_html(run, manifests), origin_html(facts, manifests)]
     return page(f"song_metric: {run.name}", "\n".join(part for part in body if part))
 
-# %% ../nbs/pages.ipynb #pages-025
+# %% ../nbs/pages.ipynb #pages-028
 def write_pages(run) -> Path:
     "Convert the executed notebooks whose pages are missing or older, write `report.html`, and return its path."
     run = Path(run)

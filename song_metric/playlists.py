@@ -6,22 +6,30 @@
 __all__ = ['TURN', 'WRITERS', 'step_cost', 'turn_cost', 'squared_distances', 'fluidity', 'corridor', 'step_costs', 'places',
            'cheapest_way', 'fluid_way', 'Playlist', 'file_uri', 'write_m3u8', 'write_xspf', 'write_playlist_json',
            'path', 'through', 'around', 'mix', 'straight_line', 'random_walk', 'compare_paths', 'path_table',
-           'retrieval', 'suggestions', 'suggestion_table']
+           'retrieval', 'suggestions', 'suggestion_table', 'PCADecoder', 'join_patches', 'decoded', 'in_betweens',
+           'plot_in_betweens', 'reconstruction_errors', 'magnitudes', 'to_sound', 'inversion_error', 'player',
+           'example_sound', 'listening_table']
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-003
+import base64
+import io
 import json
 import os
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import soundfile as sf
 
-from .data import plain_text
+from .baselines import PCAEmbedding, cut_patches
+from .data import AudioError, plain_text, plot_text, read_middle
 from .runs import RunError, write_json
 from .space import SongSpace, relative
+from .spectrograms import FLOOR_DB, SpectrogramSettings, linear_filters, spectrograms
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-006
 TURN = 0.5 # weight of turns against steps
@@ -303,3 +311,108 @@ def suggestion_table(rows: pd.DataFrame) -> pd.DataFrame:
         for score, title in (("precision_at_10", "P@10"), ("map", "MAP"), ("mrr", "MRR")):
             table[title + (", other artists" if filtered else "")] = part[score].map(short) + " ± " + part[f"{score}_std"].map(short)
     return table
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-025
+class PCADecoder(PCAEmbedding):
+    "PCA with the way back: `decode` gives spectrograms `(n, band, frame)` of codes `(n, n_components)`."
+
+    def fit(self, X, y=None):
+        self.shape_ = X.shape[1:]
+        return super().fit(X)
+
+    def decode(self, Z): return self.pca_.inverse_transform(Z).reshape(-1, *self.shape_)
+
+
+def join_patches(patches, examples: int) -> np.ndarray:
+    "Patches `(example * patch, band, frame)`, as `cut_patches` cut them, side by side again: `(example, band, patch * frame)`."
+    bands, frames = patches.shape[1:]
+    return patches.reshape(examples, -1, bands, frames).transpose(0, 2, 1, 3).reshape(examples, bands, -1)
+
+
+def decoded(model, examples) -> np.ndarray:
+    "What `model` (with `shape_`, `transform` and `decode`) makes of examples `(example, band, frame)`: encoded, decoded and joined, in [0, 1]; frames that fill no patch are dropped."
+    return in_betweens(model, examples, examples, [0.0])[0]
+
+
+def in_betweens(model, a, b, shares) -> np.ndarray:
+    "Spectrograms `(share, example, band, frame)` decoded at `shares` of the way from the codes of examples `a` `(example, band, frame)` to those of `b`, patch by patch."
+    start, end = (model.transform(cut_patches(x, model.shape_[1])) for x in (a, b))
+    return np.stack([join_patches(model.decode((1 - share) * start + share * end), len(a)) for share in shares]).clip(0, 1)
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-027
+def plot_in_betweens(drawn: dict, ends, near, titles, shares, settings: SpectrogramSettings):
+    "A row for each decoder of `drawn` {name: spectrograms at `shares` `(share, band, frame)`} between the two `ends`, and a row of the `near` real songs; `titles` of the first song, the near ones and the last."
+    import matplotlib.pyplot as plt
+    fig, axes = plt.subplots(len(drawn) + 1, len(shares) + 2, figsize=(1.5 * (len(shares) + 2), 1.25 * (len(drawn) + 1)), dpi=60, layout="constrained", sharex=True, sharey=True, squeeze=False)
+    rows = [{0: ends[0], **{i + 1: picture for i, picture in enumerate(pictures)}, len(shares) + 1: ends[1]} for pictures in drawn.values()] + [{i + 2: picture for i, picture in enumerate(near)}]
+    for row, pictures in zip(axes, rows):
+        for i, ax in enumerate(row):
+            ax.set(xticks=[], yticks=[])
+            if i in pictures: ax.imshow(pictures[i], origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1, interpolation="nearest", extent=(0, settings.seconds * pictures[i].shape[1] / settings.frames, 0, len(pictures[i])))
+            else: ax.set_visible(i == 0) or ax.spines[:].set_visible(False)
+    for ax, title in zip(axes[0], ["as it is", *(f"decoded, {100 * share:.0f} %" for share in shares), "as it is"]): ax.set_title(title, fontsize=9)
+    for row, name in zip(axes, [*drawn, "nearest real song"]): row[0].set_ylabel(plot_text(name, 20), fontsize=8)
+    for ax, title in zip((axes[0, 0], *axes[-1, 2:-2], axes[0, -1]), titles): ax.set_xlabel(plot_text(title, 22), fontsize=7)
+    fig.supxlabel(f"time, {settings.seconds:g} s each; frequency bands from low to high", fontsize=8)
+    return fig
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-030
+def reconstruction_errors(models: dict, examples, mean) -> pd.DataFrame:
+    "Error of each of `models` on each example `(example, band, frame)`, by the deviation of all: a row a model, with `numbers` (a code's, times patches), mean and deviation over examples. `mean`: `(band,)`, the spectrogram that knows nothing."
+    examples = np.asarray(examples, np.float32)
+    drawn = {"mean spectrogram": (0, np.broadcast_to(np.asarray(mean)[:, None], examples.shape))}
+    for name, model in models.items():
+        drawn[name] = (model.transform(cut_patches(examples[:1], model.shape_[1])).size, decoded(model, examples))
+    deviation, rows = examples.std(), []
+    for name, (numbers, pictures) in drawn.items():
+        error = np.sqrt(((pictures - examples[..., : pictures.shape[-1]]) ** 2).mean(axis=(1, 2))) / deviation
+        rows.append(dict(decoder=name, numbers=numbers, error=float(error.mean()), error_std=float(error.std())))
+    return pd.DataFrame(rows).round(6)
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-033
+def magnitudes(spectrogram, settings: SpectrogramSettings) -> np.ndarray:
+    "Magnitudes `(n_fft / 2 + 1, frame)` that have this spectrogram `(band, frame)`, up to loudness: mel bands by non-negative least squares, averages of adjacent frequencies as they are."
+    from librosa.feature.inverse import mel_to_stft
+    if settings.representation == "stft": return (linear_filters(settings).T > 0).astype("float32") @ np.asarray(spectrogram, np.float32)
+    power = np.where(spectrogram > 0, 10 ** ((np.asarray(spectrogram, np.float32) - 1) * -FLOOR_DB / 10), 0)
+    return mel_to_stft(power, sr=settings.sample_rate, n_fft=settings.n_fft, power=2.0)
+
+
+def to_sound(spectrogram, settings: SpectrogramSettings, iterations: int = 32, seed: int = 0) -> np.ndarray:
+    "A sound `(sample,)`, one channel, its peak 0.9, whose spectrogram comes near `(band, frame)`."
+    from librosa import griffinlim
+    hop, edge = min(settings.hop_length, settings.n_fft // 4), 4
+    at = np.arange(0, settings.hop_length * (spectrogram.shape[1] - 1) + 1, hop) / settings.hop_length
+    dense = np.stack([np.interp(at, np.arange(len(band)), band) for band in np.asarray(spectrogram, np.float32).clip(0, 1)])
+    fitting = magnitudes(np.pad(dense, ((0, 0), (edge, edge)), mode="edge"), settings) # what the windows' ends spoil is cut off again
+    sound = griffinlim(fitting, n_iter=iterations, hop_length=hop, win_length=settings.n_fft, n_fft=settings.n_fft, center=False, random_state=seed)
+    sound = np.pad(sound[edge * hop :], (0, settings.n_samples))[: settings.n_samples]
+    return (0.9 * sound / (np.abs(sound).max() or 1)).astype("float32")
+
+
+def inversion_error(spectrogram, sound, settings: SpectrogramSettings) -> float:
+    "Root mean squared difference between a spectrogram `(band, frame)` and that of a sound made from it, by the deviation of the first."
+    again = spectrograms([np.pad(sound, (0, max(0, settings.n_samples - len(sound))))], settings)[0][:, : spectrogram.shape[1]]
+    return float(np.sqrt(((again - np.asarray(spectrogram, np.float32)) ** 2).mean()) / (np.std(spectrogram) + 1e-12))
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-036
+def player(sound, sample_rate: int) -> str:
+    "HTML of an audio element that holds a sound `(sample,)` as MP3."
+    file = io.BytesIO()
+    sf.write(file, np.asarray(sound, np.float32), sample_rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.9, bitrate_mode="VARIABLE")
+    return f'<audio controls src="data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}"></audio>'
+
+
+def example_sound(path, begin: float, settings: SpectrogramSettings) -> np.ndarray | None:
+    "The sound `(sample,)` of the example that starts `begin` seconds into a file; None where the file cannot be read any more."
+    try: sound, start, _ = read_middle(path, settings.preview_seconds, settings.sample_rate)
+    except (AudioError, OSError): return None
+    first = round((float(begin) - start) * settings.sample_rate)
+    return sound[max(0, first) : max(0, first) + settings.n_samples]
+
+
+def listening_table(rows: list[tuple]) -> str:
+    "An HTML table of (what, sound or None, error or None, remark, sound or None), at 22,050 samples a second or as each sound's third part says; texts are escaped."
+    def cell(sound, rate): return player(sound, rate) if sound is not None and len(sound) else "–"
+    lines = [f"<tr><td>{escape(what)}</td><td>{cell(sound, rate)}</td><td>{'–' if error is None else f'{error:.2f}'}</td><td>{escape(remark)}</td><td>{cell(near, rate) if remark else ''}</td></tr>" for what, sound, error, remark, near, rate in rows]
+    return "<table><thead><tr><th></th><th>sound</th><th>error of inversion</th><th>nearest real song</th><th>its sound</th></tr></thead><tbody>" + "".join(lines) + "</tbody></table>"

@@ -1,5 +1,8 @@
-"Playlists are fluid, exact in length and safe to write; players find every file; the commands answer."
+"Playlists are fluid, exact in length and safe to write; players find every file; the commands answer; what lies between two songs can be seen and heard."
+import base64
+import io
 import json
+import re
 import shutil
 import subprocess
 from xml.etree import ElementTree
@@ -10,9 +13,13 @@ import soundfile as sf
 from conftest import song_metric
 from test_space import catalog
 
-from song_metric.playlists import Playlist, around, compare_paths, fluidity, mix, path, through
+from song_metric.ali import ALIEmbedding
+from song_metric.baselines import cut_patches
+from song_metric.pages import clean_output
+from song_metric.playlists import PCADecoder, Playlist, around, compare_paths, decoded, fluidity, in_betweens, inversion_error, listening_table, mix, path, player, reconstruction_errors, through, to_sound
 from song_metric.runs import RunError
 from song_metric.space import SongSpace
+from song_metric.spectrograms import SpectrogramSettings, spectrograms
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +92,53 @@ def test_commands_on_a_run(smoke, tmp_path):
     assert ask("space", tmp_path / "mine").returncode == 0
     added = json.loads(ask("add", space.songs["path"].iloc[0], "--space", tmp_path / "mine", "--json").stdout)
     assert added["songs"] == len(space) and "the same sound as" in added["rejected"][0]["reason"]
+
+
+TONES = SpectrogramSettings(seconds=1, preview_seconds=1, examples=1, bands=32, frames=24, sample_rate=8000, n_fft=512)
+
+
+@pytest.mark.parametrize("frames", [8, 24])
+def test_in_betweens_are_decoded_patch_by_patch(frames):
+    examples = np.random.default_rng(0).random((3, 16, 24)).astype("float32")
+    ali = ALIEmbedding(epochs=0, width=2, latent_dim=4).fit(cut_patches(examples, frames))
+    pictures = in_betweens(ali, examples[:1], examples[1:2], [0, .5, 1])
+    assert pictures.shape == (3, 1, 16, 24) and pictures.min() >= 0 and pictures.max() <= 1
+    assert np.allclose(pictures[0], decoded(ali, examples[:1])) and np.allclose(pictures[2], decoded(ali, examples[1:2]))
+    code = (ali.transform(cut_patches(examples[:1], frames)) + ali.transform(cut_patches(examples[1:2], frames))) / 2
+    assert np.allclose(pictures[1, 0][:, :frames], ali.decode(code)[0].clip(0, 1), atol=1e-5)
+    errors = reconstruction_errors({"ALI": ali, "PCA": PCADecoder(60).fit(cut_patches(examples, frames))}, examples, examples.mean(axis=(0, 2))).set_index("decoder")
+    assert errors["numbers"].loc["ALI"] == 4 * 24 // frames and abs(errors["error"].loc["mean spectrogram"] - 1) < .1, "noise has nothing but its mean"
+
+
+@pytest.mark.parametrize("representation, bands", [("logmel", 32), ("stft", 0), ("stft", 64)])
+def test_a_spectrogram_becomes_the_sound_that_it_is_of(representation, bands):
+    kind = SpectrogramSettings(**{**vars(TONES), "representation": representation, "bands": bands})
+    seconds = np.arange(8000) / 8000
+    scale = np.concatenate([np.sin(2 * np.pi * f * seconds[:2000]) * np.hanning(2000) for f in (330, 550, 770, 1320)]).astype("float32")
+    picture = spectrograms([scale], kind)[0]
+    sound = to_sound(picture, kind)
+    assert len(sound) == kind.n_samples and np.isclose(np.abs(sound).max(), .9) and (sound == to_sound(picture, kind)).all()
+    for i, f in enumerate((330, 550, 770, 1320)):
+        part = sound[2000 * i : 2000 * (i + 1)]
+        assert abs(np.abs(np.fft.rfft(part * np.hanning(2000))).argmax() * 4 - f) <= 60, f
+    assert inversion_error(picture, sound, kind) < .6 * inversion_error(picture, np.random.default_rng(0).normal(size=8000).astype("float32"), kind)
+
+
+def test_silence_and_short_patches_can_be_inverted():
+    assert not to_sound(np.zeros((32, 24)), TONES).any() and len(to_sound(np.random.default_rng(0).random((32, 16)), TONES)) == 8000
+
+
+def test_a_page_lets_the_player_through_and_nothing_else():
+    table = listening_table([("<script>alert(1)</script>", np.sin(np.arange(8000) / 5), .2, "<img src=x onerror=alert(1)>", None, 8000)])
+    output = dict(output_type="display_data", data={"text/html": table + '<audio src="https://example.org/x.mp3" onplay="alert(1)"></audio><script>alert(2)</script>'})
+    clean_output(output)
+    text = output["data"]["text/html"]
+    data = re.search(r'<audio controls[^>]* src="data:audio/mpeg;base64,([^"]+)">', text)
+    assert data and abs(len(sf.read(io.BytesIO(base64.b64decode(data[1])))[0]) - 8000) < 2500
+    assert "<script" not in text and "onplay" not in text and "<img" not in text and "&lt;img" in text
+
+
+def test_the_smoke_run_can_be_listened_to(smoke):
+    page = (smoke.folder / "06_playlists" / "notebook.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'<audio controls[^>]* src="data:audio/mpeg;base64,', page)) == 12 and "media-src data:" in page
+    assert (smoke.folder / "06_playlists" / "decoders.md").read_text().count("\n") == 7

@@ -56,6 +56,12 @@ def test_the_index_finds_what_sorting_finds(monkeypatch, tmp_path):
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)]) >= .98 and space.recall >= .99
     again = SongSpace.load(space.save(tmp_path / "space"))
     assert again.recall == space.recall and (again.nearest_positions(7, 10)[0] == space.nearest_positions(7, 10)[0]).all()
+    assert f"recall@10 {space.recall:.4f}" in repr(again)
+    fresh = SongSpace.load(SongSpace(vectors, catalog(5000)).save(tmp_path / "fresh"))
+    assert fresh.index is not None and fresh.recall >= .99, "a saved space brings its index, and nobody waits for it"
+    rare = catalog(5000).assign(genre=["rare" if i % 600 == 0 else "common" for i in range(5000)])
+    for one in (SongSpace(vectors, rare), SongSpace.load(SongSpace(vectors, rare).save(tmp_path / "rare"))): # a filter that leaves little reaches as far as it must
+        assert len(one.nearest(7, 9, genre="rare")) == 9 and one.nearest(7, 3, genre="rare").index.tolist() == sorted(range(0, 5000, 600), key=lambda i: np.linalg.norm(vectors[i].astype(float) - vectors[7]))[:3]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +106,20 @@ def test_what_cannot_be_added_is_listed(music, tmp_path):
     with pytest.raises(RunError, match="There is no file"): space.add([tmp_path / "gone.wav"])
 
 
+def test_filters_of_a_sound_file_go_by_its_tags(music, tmp_path):
+    space = empty(music)
+    space.add([music / "songs"])
+    space.extend([], [])
+    space.songs["artist"] = ["The Band" if i % 3 else "Others" for i in range(len(space))]
+    space._prepare()
+    sound, rate = sf.read(music / "songs" / "slow" / "song 3.wav")
+    with sf.SoundFile(tmp_path / "new.flac", "w", rate, 1) as file:
+        file.artist = "the band"
+        file.write(np.roll(sound, 9000) + .05 * np.random.default_rng(0).normal(size=len(sound)))
+    assert set(space.nearest(tmp_path / "new.flac", 15)["artist"]) == {"The Band", "Others"}
+    assert set(space.nearest(tmp_path / "new.flac", 15, other_artists=True)["artist"]) == {"Others"} and len(space.nearest(tmp_path / "new.flac", 15, other_artists=True)) == 5
+
+
 def test_a_space_without_encoder_says_so(music):
     with pytest.raises(RunError, match="cannot encode"): SongSpace(np.zeros((2, 3), "float32"), catalog(2)).nearest(music / "songs" / "slow" / "song 3.wav")
 
@@ -110,3 +130,19 @@ def test_a_space_is_what_its_run_says(smoke):
     for i in (0, 17):
         vector, own = space.encode_file(space.songs["path"].iat[i])
         assert own == i and np.abs(vector - space.vectors[i]).max() < 1e-5
+
+
+def test_adding_ten_songs_gives_the_vectors_that_the_run_has(smoke, tmp_path):
+    "Ten songs taken out of a run's space, the rest saved and loaded, the ten added from their files: as if they had always been there."
+    whole = SongSpace.from_run(smoke.folder)
+    out, kept = np.arange(0, len(whole), 4)[:10], np.setdiff1d(np.arange(len(whole)), np.arange(0, len(whole), 4)[:10])
+    part = SongSpace(whole.vectors[kept], whole.songs.iloc[kept], settings=whole.settings, encoder=whole.encoder_path, seed=whole.seed)
+    files = []
+    for song_id, path in zip(whole.songs["song_id"].iloc[out], whole.songs["path"].iloc[out]):
+        files.append(tmp_path / song_id) # a song's id decides where it is cut, so the file bears that name
+        shutil.copy(path, files[-1])
+    saved = SongSpace.load(part.save(tmp_path / "space"))
+    added, rejected = saved.add(files)
+    assert not len(rejected) and added["song_id"].tolist() == whole.songs["song_id"].iloc[out].tolist()
+    assert np.abs(saved.vectors[len(kept) :] - whole.vectors[out]).max() < 1e-5 and (saved.vectors[: len(kept)] == whole.vectors[kept]).all()
+    assert SongSpace.load(saved.save(tmp_path / "space")).nearest(added["song_id"].iloc[3], 5)["song_id"].tolist() == whole.nearest(added["song_id"].iloc[3], 5)["song_id"].tolist()
