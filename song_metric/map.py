@@ -303,7 +303,7 @@ const source = data => new Bokeh.ColumnDataSource({data});
 const size = Math.max(4, Math.min(10, 260 / Math.sqrt(N))) * (innerWidth < 600 ? .75 : 1);
 const looks = list => ({x: list.map(i => songs.x[i]), y: list.map(i => songs.y[i]), marker: list.map(i => genres[songs.genre[i]].marker), colour: list.map(i => genres[songs.genre[i]].colour)});
 const shape = {x: {field: "x"}, y: {field: "y"}, marker: {field: "marker"}, fill_color: {field: "colour"}, line_color: null};
-const words = {x: {field: "x"}, y: {field: "y"}, text: {field: "text"}, text_font_size: {value: "12px"}, text_font: {value: "system-ui, sans-serif"}, text_font_style: {value: "bold"}, padding: {value: 1}, border_radius: {value: 3}};
+const words = {x: {field: "x"}, y: {field: "y"}, text: {field: "text"}, text_font_size: {value: "12px"}, text_font: {value: "system-ui, sans-serif"}, text_font_style: {value: "bold"}, padding: 1, border_radius: 3};
 
 const plot = new Bokeh.Plot({x_range: new Bokeh.Range1d(), y_range: new Bokeh.Range1d(), sizing_mode: "stretch_both", toolbar_location: null, min_border: 0, outline_line_color: null,
   background_fill_color: null, border_fill_color: null, lod_threshold: 30000, match_aspect: false});
@@ -369,7 +369,7 @@ function at(x, y, reach) { // the visible song nearest to a place on the map, wi
   for (let i = 0; i < N; i++) if (visible(i)) { const d = (songs.x[i] - x) ** 2 + (songs.y[i] - y) ** 2; if (d <= best) { best = d; song = i; } }
   return song;
 }
-plot.on_event("tap", e => { const song = at(e.x, e.y, 16); if (song !== null) choose(song, {way: e.modifiers?.shift}); });
+plot.on_event("tap", e => { const song = at(e.x, e.y, 16); if (song !== null) { choose(song, {way: e.modifiers?.shift}); point(song, e.sx, e.sy); } });
 plot.on_event("mousemove", e => { const song = at(e.x, e.y, 10); point(song, e.sx, e.sy); });
 plot.on_event("mouseleave", () => point(null));
 
@@ -494,7 +494,7 @@ function choose(i, {way = false, focus = false, sound = true} = {}) {
   neighbours();
   panels(), bring(i);
   if (focus) $("chosen").focus();
-  if (sound) play(i); else marks();
+  if (sound && MAP.sound.kind !== "none") play(i); else marks();
 }
 
 function neighbours() {
@@ -537,7 +537,7 @@ const spoken = songs.title.map((_, i) => plain(`${songs.title[i]} ${songs.artist
 function search() {
   const words = plain($("search").value).split(/\s+/).filter(Boolean), most = 50;
   const all = words.length ? [...spoken.keys()].filter(i => words.every(word => spoken[i].includes(word))) : [];
-  state.found = all.slice(0, 500);
+  state.found = all;
   $("found").replaceChildren(...all.slice(0, most).map(i => row(i, j => choose(j), "", false)));
   $("count").textContent = !all.length ? "No song has all these words in its title, artist or album." : all.length > most ? `${all.length} songs; the first ${most} are listed.` : `${all.length} ${all.length === 1 ? "song" : "songs"}`;
   panels(), draw();
@@ -649,6 +649,7 @@ document.addEventListener("keydown", e => {
 });
 
 if (MAP.sound.kind === "embed" && !$("player").canPlayType(MAP.sound.type)) say("This browser does not play these excerpts: make the map again with --codec mp3.");
+for (const id of ["play", "through"]) $(id).hidden = MAP.sound.kind === "none";
 panels(), fit(), draw();
 Bokeh.Plotting.show(plot, "#plot").then(() => { fit(); scale = unit(); document.documentElement.dataset.ready = Math.round(performance.now()); });
 """
@@ -690,7 +691,7 @@ BODY = """
 <div id="legend" role="group" aria-label="Genres: press to show only these"><button type="button" id="all" hidden>Show all genres</button></div>
 </main>
 <aside aria-label="Songs">
-<div class="head"><h1>{title}</h1><div class="soft">{n} songs, near where they sound alike</div></div>
+<div class="head"><h1>{title}</h1><div class="soft">{n} songs, placed by how they sound</div></div>
 <input type="search" id="search" placeholder="Search title and artist   /" aria-label="Search songs by title, artist and album" autocomplete="off" spellcheck="false">
 <section id="results" aria-label="Search results" hidden><p class="soft" id="count" role="status"></p><ol id="found"></ol></section>
 <p class="lead" id="pending" hidden><span id="pending-text"></span> <button type="button" id="cancel">Cancel</button></p>
@@ -714,7 +715,7 @@ BODY = """
 <div id="foot" class="soft">
 <p><b>Trustworthiness {trust}</b> (n_neighbors = {neighbours}{among}). A flat map misleads: it tears some neighbours apart and puts strangers together, and how far apart two groups lie on it means little. The lines lead to a song's true nearest neighbours in all {dimension} dimensions.</p>
 <p>{sound}{sample}</p>
-<p>Click a song to hear it; click a second one with <kbd>Shift</kbd>, or after <em>Path from here</em>, for a fluid playlist between the two. <kbd>/</kbd> search, <kbd>↑</kbd> <kbd>↓</kbd> through a list, <kbd>Enter</kbd> or <kbd>Space</kbd> play, <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom, <kbd>Esc</kbd> back.</p>
+<p>Click a song for its neighbours; click a second one with <kbd>Shift</kbd>, or after <em>Path from here</em>, for a fluid playlist between the two. <kbd>/</kbd> search, <kbd>↑</kbd> <kbd>↓</kbd> through a list, <kbd>Enter</kbd> or <kbd>Space</kbd> play, <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom, <kbd>Esc</kbd> back.</p>
 <p>Positions: t-SNE of the vectors of {codes}, seed {seed}. Drawn with Bokeh {bokeh}.</p>
 </div>
 </aside>
