@@ -21,13 +21,16 @@ from song_metric.space import SongSpace
 
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
 READY = "() => new Promise(done => { const look = () => document.documentElement.dataset.ready ? done(Number(document.documentElement.dataset.ready)) : setTimeout(look, 5); look(); })"
-FRAMES = """steps => new Promise(done => {
-    const times = [], range = Bokeh.documents[0].roots()[0].x_range;
-    let last = range.end, since = performance.now();
-    const look = () => { if (range.end !== last) { times.push(performance.now() - since); last = range.end; } since = performance.now(); times.length < steps ? requestAnimationFrame(look) : done(times); };
-    for (let i = 0; i < steps; i++) setTimeout(() => document.getElementById(i % 2 ? "wider" : "closer").click(), 120 * i);
-    requestAnimationFrame(look);
-})"""
+FRAMES = """async steps => {
+    const times = [], frame = () => new Promise(requestAnimationFrame);
+    for (let i = 0; i < steps; i++) {
+        const start = performance.now();
+        document.getElementById(i % 2 ? "wider" : "closer").click();
+        await frame(), await frame(); // drawn in the first, seen before the second
+        times.push(performance.now() - start);
+    }
+    return times;
+}"""
 
 
 def opening(browser, place, times: int = 5) -> dict:

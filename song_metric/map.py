@@ -372,7 +372,10 @@ function at(x, y, reach) { // the visible song nearest to a place on the map, wi
 plot.on_event("tap", e => { const song = at(e.x, e.y, 16); if (song !== null) { choose(song, {way: e.modifiers?.shift}); point(song, e.sx, e.sy); } });
 plot.on_event("mousemove", e => { const song = at(e.x, e.y, 10); point(song, e.sx, e.sy); });
 plot.on_event("mouseleave", () => point(null));
+"""
 
+# %% ../nbs/map.ipynb #map-027
+PLOT_SCRIPT += r"""
 function draw() { // what is chosen, over what is there
   const {chosen, way, found} = state, near = way ? [] : state.near || [];
   const list = way ?? (chosen !== null ? [chosen, ...near.map(p => p[1])] : found);
@@ -383,7 +386,8 @@ function draw() { // what is chosen, over what is there
   glyphs.lines[0].data = {x: of("x").from, y: of("y").from, x1: of("x").to, y1: of("y").to};
   glyphs.lines[1].line_alpha = {value: way ? .9 : .55};
   glyphs.marked[0].data = looks(list);
-  glyphs.numbers[0].data = way ? {x: way.map(i => songs.x[i]), y: way.map(i => songs.y[i]), text: way.map((_, t) => `${t + 1}`)} : {x: [], y: [], text: []};
+  const called = way ?? (chosen !== null ? [chosen] : []);
+  glyphs.numbers[0].data = {x: called.map(i => songs.x[i]), y: called.map(i => songs.y[i]), text: called.map((i, t) => way ? `${t + 1}` : title(i).slice(0, 40))};
   rings();
 }
 function rings() {
@@ -392,7 +396,7 @@ function rings() {
 }
 """
 
-# %% ../nbs/map.ipynb #map-028
+# %% ../nbs/map.ipynb #map-029
 SOUND_SCRIPT = r"""
 let excerpts = null;
 const loaded = new Promise(done => document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", done) : done());
@@ -437,7 +441,7 @@ $("player").addEventListener("ended", next);
 $("player").addEventListener("timeupdate", () => { if (state.playing !== null && $("player").currentTime >= $("player").until) next(); });
 """
 
-# %% ../nbs/map.ipynb #map-030
+# %% ../nbs/map.ipynb #map-031
 PANEL_SCRIPT = r"""
 const title = i => songs.title[i] || songs.song_id[i];
 const credit = i => [songs.artist[i], genres[songs.genre[i]].name].filter(Boolean).join(" · ");
@@ -484,7 +488,7 @@ function marks() { // which song is playing
 }
 """
 
-# %% ../nbs/map.ipynb #map-031
+# %% ../nbs/map.ipynb #map-032
 PANEL_SCRIPT += r"""
 function choose(i, {way = false, focus = false, sound = true} = {}) {
   const from = state.from ?? (way && state.chosen !== null ? state.chosen : null);
@@ -508,6 +512,7 @@ function neighbours() {
 function draw_way(a, b) {
   const n = Math.max(2, Math.min(N, 50, Math.round(Number($("length").value)) || 12));
   $("length").value = n;
+  stop();
   Object.assign(state, {from: null, chosen: b, way: fluidWay(a, b, n)});
   const {way} = state, score = fluidity(way), through = i => toggle(i, way.slice(way.indexOf(i) + 1));
   $("way").replaceChildren(...way.map((i, t) => row(i, through, t ? Math.sqrt(squared(way[t - 1], i)).toFixed(3) : "")));
@@ -529,7 +534,7 @@ function panels() { // what is shown of the panel
 
 """
 
-# %% ../nbs/map.ipynb #map-032
+# %% ../nbs/map.ipynb #map-033
 PANEL_SCRIPT += r"""
 // letters without accents, in lower case
 const plain = text => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
@@ -544,7 +549,7 @@ function search() {
 }
 """
 
-# %% ../nbs/map.ipynb #map-033
+# %% ../nbs/map.ipynb #map-034
 PANEL_SCRIPT += r"""
 function download(name, type, text) {
   const link = make("a", {download: name, href: URL.createObjectURL(new Blob([text], {type}))});
@@ -588,7 +593,7 @@ for (const [kind, type, write] of [["m3u8", "audio/x-mpegurl", m3u8], ["xspf", "
 });
 """
 
-# %% ../nbs/map.ipynb #map-035
+# %% ../nbs/map.ipynb #map-036
 KEYS_SCRIPT = r"""
 const legend = genres.map((genre, g) => {
   const button = make("button", {type: "button", class: "genre", "aria-pressed": "false", click: () => { state.genres.has(g) ? state.genres.delete(g) : state.genres.add(g); sift(); }}, sign(g), genre.name, make("span", {class: "soft"}, ` ${genre.songs}`));
@@ -616,7 +621,7 @@ $("length").addEventListener("change", () => draw_way(state.way[0], state.way.at
 $("others").addEventListener("change", () => { state.others = $("others").checked; neighbours(); });
 """
 
-# %% ../nbs/map.ipynb #map-036
+# %% ../nbs/map.ipynb #map-037
 KEYS_SCRIPT += r"""
 function escape() {
   if ($("search").value) { $("search").value = ""; search(); }
@@ -654,7 +659,7 @@ panels(), fit(), draw();
 Bokeh.Plotting.show(plot, "#plot").then(() => { fit(); scale = unit(); document.documentElement.dataset.ready = Math.round(performance.now()); });
 """
 
-# %% ../nbs/map.ipynb #map-038
+# %% ../nbs/map.ipynb #map-039
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1d2129; --soft: #626a78; --line: #dfe3ea; --tint: #f5f6f9; --link: #0a5db0; }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181d; --ink: #e4e6eb; --soft: #9aa3b2; --line: #333843; --tint: #1f2229; --link: #7db7ff; } }
@@ -681,7 +686,7 @@ ol { list-style: none; margin: .2rem 0; padding: 0; } li { display: grid; grid-t
 @media (prefers-reduced-motion: no-preference) { button { transition: background .12s; } }
 """
 
-# %% ../nbs/map.ipynb #map-039
+# %% ../nbs/map.ipynb #map-040
 BODY = """
 <main aria-label="Map">
 <div id="map" tabindex="0" role="application" aria-label="{title}: a map of {n} songs. Arrow keys move it, plus and minus zoom, 0 shows all; the search field and the lists hold the same songs.">
@@ -721,7 +726,7 @@ BODY = """
 </aside>
 """
 
-# %% ../nbs/map.ipynb #map-041
+# %% ../nbs/map.ipynb #map-042
 def library() -> tuple[list[str], str]:
     "Bokeh's JavaScript, as its Python package brings it, and its version."
     import bokeh
@@ -758,7 +763,7 @@ def page(data: dict, vectors, texts: list[str]) -> str:
     return ('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n' + f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             f'<title>{escape(data["title"])}</title>\n<style>{STYLE}</style>\n</head>\n<body>{body}<noscript>This map needs JavaScript.</noscript>\n{blocks}' + "\n".join(elements) + f"\n{heard}</body>\n</html>\n")
 
-# %% ../nbs/map.ipynb #map-044
+# %% ../nbs/map.ipynb #map-045
 def write_map(
     space: SongSpace,
     out, # the HTML file
