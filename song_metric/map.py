@@ -626,10 +626,9 @@ KEYS_SCRIPT += r"""
 function escape() {
   if ($("search").value) { $("search").value = ""; search(); }
   else if (state.from !== null) actions.cancel();
-  else if (state.way) back_to_song();
+  else if (state.way) { stop(); back_to_song(); }
   else if (state.chosen !== null) { stop(); Object.assign(state, {chosen: null, near: []}); panels(), draw(); }
   else actions.all();
-  if (state.playing !== null) stop();
 }
 document.addEventListener("keydown", e => {
   if (e.ctrlKey || e.metaKey || e.altKey) return;

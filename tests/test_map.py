@@ -287,7 +287,9 @@ def test_it_can_be_used_without_a_mouse(page, made):
     page.focus("#near button.song")
     page.keyboard.press("ArrowDown")
     assert int(focused()) == listed(page, "near")[1]
-    page.keyboard.press("Escape"), page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    assert page.input_value("#search") == "" and page.is_visible("#song-card"), "one thing after the other"
+    page.keyboard.press("Escape")
     assert page.input_value("#search") == "" and not page.is_visible("#song-card") and page.evaluate("document.getElementById('player').paused")
     page.focus("#map")
     before = page.evaluate("Bokeh.documents[0].roots()[0].x_range.end - Bokeh.documents[0].roots()[0].x_range.start")
