@@ -7,9 +7,9 @@ __all__ = ['app', 'RUNS', 'RunsDir', 'DataDir', 'SourceParameter', 'SpaceDir', '
            'show_version', 'options', 'assignments', 'runs_folder', 'report_command', 'summarise', 'runs_command',
            'get_source', 'source_options', 'print_rows', 'sources_command', 'fetch_command', 'validate_command',
            'open_space', 'inside', 'print_songs', 'print_playlist', 'nearest_command', 'path_command',
-           'playlist_command', 'mix_command', 'space_command', 'add_command', 'is_for_here', 'requirements', 'within',
-           'package_checks', 'audio_formats', 'torch_facts', 'machine_facts', 'doctor_command', 'complaints', 'main',
-           'complain']
+           'playlist_command', 'mix_command', 'space_command', 'add_command', 'map_command', 'is_for_here',
+           'requirements', 'within', 'package_checks', 'audio_formats', 'torch_facts', 'machine_facts',
+           'doctor_command', 'complaints', 'main', 'complain']
 
 # %% ../nbs/cli.ipynb #cli-002
 import json
@@ -360,6 +360,37 @@ def add_command(
     console = Console(highlight=False, soft_wrap=True)
     for row in rejected.to_dict("records"): console.print(Text(f"{row['path']}: {row['reason']}", "red"))
     console.print(Text(f"{len(added)} songs added, {len(rejected)} files left out; {len(songs)} songs in {space}."))
+
+# %% ../nbs/cli.ipynb #cli-022b
+@app.command("map")
+def map_command(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The HTML file.")] = Path("map.html"),
+    audio: Annotated[str, typer.Option(help="embed excerpts in the page, link the songs' files, none, or auto: embed where they fit, else link.")] = "auto",
+    megabytes: Annotated[float, typer.Option(min=0.1, help="What all excerpts may take together; as text in the page they take a quarter more.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=1, max=60, help="Length of each excerpt, from the middle of the song.")] = 5.0,
+    codec: Annotated[str, typer.Option(help="opus, or mp3 for browsers that play no Opus in Ogg (Safari before 18.4).")] = "opus",
+    title: Annotated[Optional[str], typer.Option(help="The page's title.", show_default="The songs of the run or folder")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of t-SNE.")] = 0,
+    space: SpaceDir = None, run: RunName = "demo", as_json: AsJson = False, runs_dir: RunsDir = None,
+) -> None:
+    """Write all songs of a space as one HTML page to look at, search and listen to, offline; up to 20,000 of them.
+
+    Examples:
+
+    - `song-metric map` writes map.html of the demo run
+    - `song-metric map --space my-space --out songs.html --audio link` plays the files where they lie
+    """
+    if out.suffix.lower() not in (".html", ".htm"): raise UsageError(f"A map is an HTML file: call it {out.with_suffix('.html').name}, not {out.name}.")
+    if out.is_dir(): raise UsageError(f"{str(out)!r} is a folder: name a file.")
+    songs = open_space(space, run, runs_dir)
+    from song_metric.map import write_map
+    made = write_map(songs, out, title or f"The songs of {space.resolve().name if space else run}", seed, audio, seconds, megabytes, codec)
+    if as_json: return print(json.dumps(dict(out=str(out), **made), indent=1, ensure_ascii=False))
+    console, (trust, sound) = Console(highlight=False, soft_wrap=True), (made["trust"], made["sound"])
+    if made["of"] > made["songs"]: console.print(f"{made['of']:,} songs are too many: {made['songs']:,} are drawn, chosen at random.")
+    if sound["missing"]: print_rows("Songs without sound", [dict(path=song, reason=why) for song, why in sound["missing"].items()], 5)
+    kinds = dict(embed=f"excerpts of {sound['seconds']:g} s at {sound['kbps']} kbit/s", link="the songs' files linked: keep page and music where they lie to each other", none="no sound")
+    console.print(Text(f"{made['songs']:,} songs, trustworthiness {trust['value']:.3f} (n_neighbors = {trust['neighbours']}), {kinds[sound['kind']]}\nSaved: {out} ({made['bytes'] / 1e6:.1f} MB). Open it in a browser."))
 
 # %% ../nbs/cli.ipynb #cli-024
 def is_for_here(requirement: str) -> bool:

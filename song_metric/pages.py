@@ -6,7 +6,7 @@
 __all__ = ['STYLE', 'TEMPLATE', 'FIGURES', 'WORDS', 'page', 'html_table', 'markdown', 'formula', 'draw_formulas', 'readable',
            'clean_output', 'code_style', 'chapter_page', 'duration', 'time_of', 'rows_of', 'number', 'verdict',
            'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold', 'short',
-           'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html', 'pairs_html', 'run_page',
+           'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html', 'pairs_html', 'map_html', 'run_page',
            'write_pages']
 
 # %% ../nbs/pages.ipynb #pages-002
@@ -326,6 +326,12 @@ def pairs_html(values: dict) -> str:
     return "<dl>" + "".join(f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in values.items()) + "</dl>"
 
 # %% ../nbs/pages.ipynb #pages-027
+def map_html(run) -> str:
+    "A link to the map, where the run has one."
+    if "map.html" not in outputs(Path(run) / "06_playlists"): return ""
+    return '<h2>The map</h2>\n<p><a href="06_playlists/map.html">All songs on one page</a>, to look at, search and listen to, offline.</p>'
+
+
 def run_page(run) -> str:
     "The run's page, made of whatever its chapters have left."
     run = Path(run)
@@ -336,7 +342,7 @@ def run_page(run) -> str:
     head = [f"profile {facts.get('profile', '?')}", f"source {facts.get('source', '?')}", f"seed {facts.get('seed', '?')}", facts.get("time", "")[:16].replace("T", " ") + " UTC", f"{duration(sum(map(time_of, manifests.values())))} of work"]
     links = "".join(f'<a href="{name}/notebook.html">{escape(manifest.get("title") or name)}</a>' for name, manifest in manifests.items())
     body = [f"<nav>{links}</nav>", f"<h1>Songs in a metric space: {escape(run.name)}</h1>", f'<p class="soft">{escape(" · ".join(head))}</p>',
-            scores_html(run), use_html(run), figures_html(run), songs_html(run), chapters_html(run, manifests), origin_html(facts, manifests)]
+            scores_html(run), use_html(run), figures_html(run), map_html(run), songs_html(run), chapters_html(run, manifests), origin_html(facts, manifests)]
     return page(f"song_metric: {run.name}", "\n".join(part for part in body if part))
 
 # %% ../nbs/pages.ipynb #pages-028
