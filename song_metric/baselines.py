@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 
+from .data import quiet_stderr
 from .runs import RunError
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-006
@@ -83,7 +84,8 @@ class MFCCStatistics(TransformerMixin, BaseEstimator):
 def bliss_numbers(path):
     "The 23 numbers that bliss-audio gives a sound file, as a list; NaN where it cannot read the file. ImportError where bliss-audio is not installed."
     from bliss_audio import Song
-    try: return Song(str(path)).analysis
+    try:
+        with quiet_stderr(): return Song(str(path)).analysis
     except KeyboardInterrupt: raise
     except BaseException: return [float("nan")] * 23         # its library panics on a broken file, and a panic is no Exception
 

@@ -6,7 +6,7 @@
 __all__ = ['app', 'RUNS', 'RunsDir', 'DataDir', 'SourceParameter', 'SpaceDir', 'RunName', 'AsJson', 'Songs', 'Saved', 'Absolute',
            'show_version', 'options', 'assignments', 'runs_folder', 'report_command', 'summarise', 'runs_command',
            'get_source', 'source_options', 'print_rows', 'sources_command', 'fetch_command', 'validate_command',
-           'open_space', 'inside', 'print_songs', 'print_playlist', 'nearest_command', 'path_command',
+           'open_space', 'inside', 'print_songs', 'counted', 'print_playlist', 'nearest_command', 'path_command',
            'playlist_command', 'mix_command', 'space_command', 'add_command', 'map_command', 'is_for_here',
            'requirements', 'within', 'package_checks', 'audio_formats', 'torch_facts', 'machine_facts',
            'doctor_command', 'complaints', 'main', 'complain']
@@ -267,13 +267,16 @@ def print_songs(table, measure: str, as_json: bool, title: str = "", **facts) ->
     Console(highlight=False).print(shown)
 
 
+def counted(n: int, thing: str) -> str: return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
 def print_playlist(playlist, as_json: bool, save, absolute: bool) -> None:
     "Print a playlist with its score, and save it where asked."
     score = playlist.score()
     if save: playlist.save(save, absolute)
     print_songs(playlist.table(), "step", as_json, playlist.name, score=score, **({"saved": str(save)} if save else {}))
     if as_json: return
-    print(f"strain {score['strain']:.2f} · steps {score['mean_step']:.2f}, at most {score['largest_step']:.2f} · turns {score['mean_turn']:.0f}° · {score['genre_changes']} changes of genre · {score['artist_repeats']} artists repeated")
+    print(f"strain {score['strain']:.2f} · steps {score['mean_step']:.2f}, at most {score['largest_step']:.2f} · turns {score['mean_turn']:.0f}° · {counted(score['genre_changes'], 'change')} of genre · {counted(score['artist_repeats'], 'artist')} repeated")
     if save: print(f"Saved: {save}")
 
 # %% ../nbs/cli.ipynb #cli-020
@@ -359,7 +362,7 @@ def add_command(
     if as_json: return print(json.dumps(dict(songs=len(songs), added=added.to_dict("records"), rejected=rejected.to_dict("records")), indent=1, ensure_ascii=False, default=float))
     console = Console(highlight=False, soft_wrap=True)
     for row in rejected.to_dict("records"): console.print(Text(f"{row['path']}: {row['reason']}", "red"))
-    console.print(Text(f"{len(added)} songs added, {len(rejected)} files left out; {len(songs)} songs in {space}."))
+    console.print(Text(f"{counted(len(added), 'song')} added, {counted(len(rejected), 'file')} left out; {counted(len(songs), 'song')} in {space}."))
 
 # %% ../nbs/cli.ipynb #cli-022b
 @app.command("map")
