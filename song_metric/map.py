@@ -369,7 +369,13 @@ function at(x, y, reach) { // the visible song nearest to a place on the map, wi
   for (let i = 0; i < N; i++) if (visible(i)) { const d = (songs.x[i] - x) ** 2 + (songs.y[i] - y) ** 2; if (d <= best) { best = d; song = i; } }
   return song;
 }
-plot.on_event("tap", e => { const song = at(e.x, e.y, 16); if (song !== null) { choose(song, {way: e.modifiers?.shift}); point(song, e.sx, e.sy); } });
+function click(e) {
+  const song = at(e.x, e.y, 16);
+  if (song === null) return;
+  choose(song, {way: e.modifiers?.shift}), point(song, e.sx, e.sy);
+}
+plot.on_event("tap", click), plot.on_event("pressup", click); // a slow click is one too
+plot.on_event("doubletap", e => { if (at(e.x, e.y, 16) !== state.chosen) click(e); }); // so is the second of two quick ones, when it means another song
 plot.on_event("mousemove", e => { const song = at(e.x, e.y, 10); point(song, e.sx, e.sy); });
 plot.on_event("mouseleave", () => point(null));
 """

@@ -99,6 +99,11 @@ def pixel(page, i):
         return [b.left + x * b.width, b.bottom - y * b.height]; }""", i)
 
 
+def painted(page):
+    "Wait until what was asked for is drawn."
+    page.evaluate("() => new Promise(done => { let frames = 10; const next = () => frames-- ? requestAnimationFrame(next) : done(); next(); })")
+
+
 def ink(page):
     "How many pixels of the picture are drawn on."
     return page.evaluate("""() => { let count = 0;
@@ -211,6 +216,21 @@ def test_hover_names_a_song(page, made):
     assert page.inner_text("#tip").split("\n")[0] == row["title"] and row["artist"] in page.inner_text("#tip") and row["genre"] in page.inner_text("#tip")
 
 
+def test_quick_and_slow_clicks_count(page, made):
+    titles = made[0].songs["title"]
+    first = alone(page, range(SONGS), without=[7, 8])
+    second = alone(page, range(SONGS), without=[first, 7, 8])
+    page.mouse.click(*pixel(page, first))
+    page.mouse.click(*pixel(page, second))
+    assert page.inner_text("#chosen").endswith(titles[second]), "two songs, clicked one quickly after the other"
+    page.mouse.dblclick(*pixel(page, first))
+    assert page.inner_text("#chosen").endswith(titles[first])
+    page.mouse.click(*pixel(page, second), delay=600)
+    assert page.inner_text("#chosen").endswith(titles[second])
+    page.keyboard.down("Shift"), page.mouse.dblclick(*pixel(page, first)), page.keyboard.up("Shift")
+    assert page.is_visible("#way-card"), "a double click does not take back the path that it drew"
+
+
 def test_the_legend_filters(page, made):
     slow = (made[0].songs["genre"] == "slow").to_numpy()
     page.click("#legend button.genre:has-text('slow')")
@@ -221,9 +241,10 @@ def test_the_legend_filters(page, made):
     page.mouse.click(*pixel(page, alone(page, np.flatnonzero(slow).tolist())))
     assert page.is_visible("#song-card")
     page.keyboard.press("Escape")
+    painted(page)
     before = ink(page)
     page.click("#all")
-    page.wait_for_timeout(200)
+    painted(page)
     assert before < .6 * ink(page) and page.get_attribute("#legend button.genre:has-text('slow')", "aria-pressed") == "false"
 
 
