@@ -71,7 +71,7 @@ RunsDir = Annotated[Optional[Path], typer.Option("--runs-dir", envvar=RUNS, meta
 
 @app.command("report")
 def report_command(
-    profile: Annotated[str, typer.Option(help="A file of parameters in nbs/profiles: smoke, demo or poster.")] = "demo",
+    profile: Annotated[str, typer.Option(help="A file of parameters in nbs/profiles: smoke, demo, recordings or poster.")] = "demo",
     source: Annotated[Optional[str], typer.Option(help="Where the songs come from: demo, folder, or another that `song-metric sources` lists.", show_default="demo")] = None,
     data: Annotated[Optional[Path], typer.Option(metavar="DIR", help="The folder of music (with --source table: the CSV file).", show_default="where `song-metric fetch` puts it")] = None,
     label: Annotated[Optional[str], typer.Option(help="What a song's label is: folder, genre, album or artist.", show_default="folder")] = None,
@@ -122,14 +122,14 @@ def runs_command(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    "List the runs with their main scores: each embedding's adjusted mutual information on songs held out, under the better clusterer, with its V-measure."
+    "List the runs with their main scores: adjusted mutual information on songs held out, under the better clusterer, with its V-measure, of the three best embeddings (--json: of all)."
     folder = runs_folder(runs_dir)
     found = [summarise(path) for path in sorted(folder.glob("*")) if path.is_dir() and (any(path.glob("*/manifest.json")) or (path / "run.json").exists())]
     if as_json: return print(json.dumps(found, indent=1, ensure_ascii=False))
     if not found: return print(f"There are no runs in {folder} yet: make one with `song-metric report`.")
     table = Table("run", "source", "songs", "chapters", "AMI (V-measure)")
     for row in found:
-        scores = "\n".join(f"{score['embedding']} {score['ami']:.3f}" + (f" ({score['v_measure']:.3f})" if score["v_measure"] is not None else "") for score in row["scores"])
+        scores = "\n".join(f"{score['embedding']} {score['ami']:.3f}" + (f" ({score['v_measure']:.3f})" if score["v_measure"] is not None else "") for score in row["scores"][:3])
         done = f"{row['chapters']} of {row['chapters_in_all']}, {row['state']}\n" + (row["time"] or "")[:16].replace("T", " ")
         values = [row["run"], f"{row['source']}\nprofile {row['profile']}\nseed {row['seed']}", row["songs"], done, scores]
         table.add_row(*(Text("–" if value in (None, "") else str(value)) for value in values), end_section=True)

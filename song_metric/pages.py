@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STYLE', 'TEMPLATE', 'FIGURES', 'WORDS', 'page', 'html_table', 'markdown', 'formula', 'draw_formulas', 'readable',
            'clean_output', 'code_style', 'chapter_page', 'duration', 'time_of', 'rows_of', 'number', 'verdict',
-           'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold', 'short',
+           'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold', 'rounded',
            'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html', 'pairs_html', 'map_html', 'run_page',
            'write_pages']
 
@@ -239,7 +239,7 @@ def scores_html(run) -> str:
         columns = ["embedding", "pooling", "clusterer", "v_measure", "ami", "precision_at_10"]
         parts.append("<h2>Scores</h2>\n" + html_table(columns, ([row.get(name) if name not in ("v_measure", "ami", "precision_at_10") or row.get(name) is None else f"{row[name]:.3f}" for name in columns] for row in best_scores(run))))
     if rows:
-        table = html_table(list(rows[0]), ([short(value, 4) for value in row.values()] for row in rows))
+        table = html_table(list(rows[0]), ([rounded(value, 4) for value in row.values()] for row in rows))
         parts.append(f'<details><summary>All {len(rows)} rows</summary>{table}</details>\n<p class="soft">As a file: <a href="04_evaluation/scores.csv">scores.csv</a></p>')
     return "\n".join(parts)
 
@@ -264,7 +264,7 @@ def fold(title: str, columns: list[str], rows: list[dict], most: int) -> str:
     return f"<details><summary>{escape(title)}</summary>{html_table(columns, ([value(row, name) for name in columns] for row in rows[:most]))}{more}</details>"
 
 # %% ../nbs/pages.ipynb #pages-023
-def short(text, digits: int = 3):
+def rounded(text, digits: int = 3):
     "A cell's number with so many digits; other text as it is."
     value = number(text)
     return text if value is None else f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
@@ -275,7 +275,7 @@ def table_html(path, most: int = 50) -> str:
     rows = rows_of(path)
     if not rows: return ""
     more = f'<p class="soft">and {len(rows) - most} more</p>' if len(rows) > most else ""
-    return html_table([name.replace("_", " ") for name in rows[0]], ([short(value) for value in row.values()] for row in rows[:most])) + more
+    return html_table([name.replace("_", " ") for name in rows[0]], ([rounded(value) for value in row.values()] for row in rows[:most])) + more
 
 
 def part_html(run, title: str, words: str, chapter: str, content: dict) -> str:

@@ -412,7 +412,7 @@ def example_sound(path, begin: float, settings: SpectrogramSettings) -> np.ndarr
 
 
 def listening_table(rows: list[tuple]) -> str:
-    "An HTML table of (what, sound or None, error or None, remark, sound or None), at 22,050 samples a second or as each sound's third part says; texts are escaped."
+    "An HTML table of rows (what, sound or None, error or None, remark, sound beside the remark or None, samples a second); texts are escaped."
     def cell(sound, rate): return player(sound, rate) if sound is not None and len(sound) else "–"
     lines = [f"<tr><td>{escape(what)}</td><td>{cell(sound, rate)}</td><td>{'–' if error is None else f'{error:.2f}'}</td><td>{escape(remark)}</td><td>{cell(near, rate) if remark else ''}</td></tr>" for what, sound, error, remark, near, rate in rows]
     return "<table><thead><tr><th></th><th>sound</th><th>error of inversion</th><th>nearest real song</th><th>its sound</th></tr></thead><tbody>" + "".join(lines) + "</tbody></table>"

@@ -44,7 +44,7 @@ def measured(vectors, point, near, k):
 
 def exact_search(vectors, squares, point, k):
     "The `k` nearest of `vectors` `(song, dimension)` to `point`, by one product; `squares`: their squared lengths."
-    score = squares - 2 * (vectors @ np.asarray(point, np.float32))
+    with np.errstate(invalid="ignore"): score = squares - 2 * (vectors @ np.asarray(point, np.float32)) # BLAS warns of lanes that it computes and does not use
     reach = min(len(vectors), k + 8)
     near = np.argpartition(score, reach - 1)[:reach] if reach < len(vectors) else np.arange(len(vectors))
     return measured(vectors, np.asarray(point, np.float64), near, k)
