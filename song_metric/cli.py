@@ -71,7 +71,7 @@ RunsDir = Annotated[Optional[Path], typer.Option("--runs-dir", envvar=RUNS, meta
 
 @app.command("report")
 def report_command(
-    profile: Annotated[str, typer.Option(help="A file of parameters in nbs/profiles: smoke, demo, recordings or poster.")] = "demo",
+    profile: Annotated[str, typer.Option(help="A file of parameters in nbs/profiles: smoke, demo, recordings, large or poster.")] = "demo",
     source: Annotated[Optional[str], typer.Option(help="Where the songs come from: demo, folder, or another that `song-metric sources` lists.", show_default="demo")] = None,
     data: Annotated[Optional[Path], typer.Option(metavar="DIR", help="The folder of music (with --source table: the CSV file).", show_default="where `song-metric fetch` puts it")] = None,
     label: Annotated[Optional[str], typer.Option(help="What a song's label is: folder, genre, album or artist.", show_default="folder")] = None,

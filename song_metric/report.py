@@ -518,7 +518,7 @@ def memory(manifest: dict) -> str:
 
 # %% ../nbs/report.ipynb #report-057
 SHARED = {"04_evaluation": ("scores.csv", "*.md", "*.tex"), "05_visualization": ("*.png", "*.pdf"), "06_playlists": ("suggestions.md", "paths.md"), "07_geometry": ("geometry.png", "geometry.pdf")} # what of each chapter the README may show
-SHOWN = {("demo", "demo"): "figures", ("recordings", "soundtracks"): "figures/recordings"} # where, by profile and source
+SHOWN = {("demo", "demo"): "figures", ("recordings", "soundtracks"): "figures/recordings", ("large", "demo"): "figures/large", ("poster", "demo"): "figures/poster"} # where, by profile and source
 
 
 def rows_but_seconds(path) -> list[dict]:
@@ -528,7 +528,7 @@ def rows_but_seconds(path) -> list[dict]:
 
 def share_figures(plan: Plan) -> list[str]:
     "Copy the tables and figures of a run that the README shows to `figures/` where they differ, and return the names of those; nothing for any other run."
-    shown, others = SHOWN.get((plan.profile, plan.source)), plan.source == "demo" and plan.parameter("data", "")
+    shown, others = SHOWN.get((plan.profile, plan.source)), plan.profile == "demo" and plan.parameter("data", "") # the demo is the corpus that ships
     if not shown or others or plan.overridden or plan.parameter("seed", 0) != 0 or plan.nbs != (home() / "nbs").resolve(): return []
     target, copied = home() / shown, []
     for chapter, shared in SHARED.items():

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import symtable
@@ -97,6 +98,9 @@ def test_the_demos_figures_are_shared(toys, monkeypatch):
     (figures / "scores.csv").write_text("ami,seconds\n.5,2\n")
     (figures / "tsne.png").write_text("y")
     assert share_figures(plan) == ["tsne.png"]
+    shutil.copyfile(toys.nbs / "profiles" / "smoke.yaml", toys.nbs / "profiles" / "large.yaml")
+    shutil.copytree(toys.root / "demo", toys.root / "large")
+    assert share_figures(make_plan(profile="large", nbs=toys.nbs, root=toys.root)) == ["scores.csv", "summary.tex", "tsne.png"] and (figures / "large" / "tsne.png").read_text() == "x"
 
 
 def test_names_of_songs_stay_text(toys):
