@@ -110,9 +110,10 @@ def plot_maps(maps, genres):
         for genre, (colour, marker) in palette.items():
             x, y = positions[genres == genre].T
             ax.scatter(x, y, s=14, c=colour, marker=marker, linewidths=0, alpha=.8)
-        at = part_labels([np.median(positions[genres == g], axis=0) for g in palette], *np.ptp(positions, axis=0).max() * np.array([.19, .045]))
-        for (genre, (colour, _)), where in zip(palette.items(), at):
-            ax.annotate(plot_text(genre, 16), where, ha="center", va="center", fontsize=8, weight="bold", color=colour,
+        middles, size = np.stack([np.median(positions[genres == g], axis=0) for g in palette]), np.ptp(positions, axis=0).max() * np.array([.19, .045])
+        for (genre, (colour, _)), middle, where in zip(palette.items(), middles, part_labels(middles, *size)):
+            line = dict(arrowstyle="-", color=colour, lw=.7, shrinkB=0) if abs(where - middle).max() > 1.5 * size[1] else None # a name that had to move far says from where
+            ax.annotate(plot_text(genre, 16), middle, where, arrowprops=line, ha="center", va="center", fontsize=8, weight="bold", color=colour,
                         bbox=dict(boxstyle="round,pad=.15", fc="white", ec="none", alpha=.75))
         ax.set(title=title, xticks=[], yticks=[])
         ax.set_aspect("equal", adjustable="datalim")
