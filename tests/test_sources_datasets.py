@@ -68,10 +68,10 @@ def small_fma():
 
 @pytest.fixture(scope="module")
 def fma_folder(tmp_path_factory):
-    "The small FMA, fetched from a server that breaks off and answers 503."
+    "The small FMA, fetched from a server that breaks off, resets connections (which may take along what had arrived) and answers 503."
     target, archives = tmp_path_factory.mktemp("fma"), small_fma()
     checksums = {path.split("_")[1].removesuffix(".zip"): f"sha1:{hashlib.sha1(body).hexdigest()}" for path, body in archives.items()}
-    with pytest.MonkeyPatch.context() as patch, Server({"cut": 0.6, "503": 0.3}, archives) as server:
+    with pytest.MonkeyPatch.context() as patch, Server({"short": 0.5, "cut": 0.3, "503": 0.3}, archives) as server:
         patch.setattr(fma, "CHECKSUMS", checksums)
         assert fma.fetch(str(target), base=f"{server.base}/fma", web=Web(attempts=200, pause=0.001)) == []
         assert server.ranges, "no download went on"
