@@ -82,7 +82,7 @@ def test_killed_and_started_again(tmp_path):
 
 def test_a_broken_download_goes_on(tmp_path):
     body = os.urandom(1 << 20)
-    with Server({"cut": 0.7, "503": 0.2}, {"/big.zip": body}) as server:
+    with Server({"short": 0.5, "cut": 0.4, "503": 0.2}, {"/big.zip": body}) as server:
         path = download(Web(attempts=60, pause=0.001), f"{server.base}/big.zip", tmp_path / "big.zip", f"sha1:{hashlib.sha1(body).hexdigest()}")
         assert path.read_bytes() == body and server.ranges and not list(tmp_path.glob("*.part"))
 
