@@ -160,7 +160,7 @@ def sound_stream(container):
         if video.codec_context is None or video.codec_context.name not in PICTURES:
             raise AudioError(f"format not supported: a video; take its sound out of it, as {FORMATS}")
     stream = container.streams.best("audio")
-    if stream is None: raise AudioError("not audio: it holds no sound")
+    if stream is None: raise AudioError("no sound in it")
     if stream.codec_context is None: raise AudioError(f"format not supported: an unknown encoding in {container.format.long_name}")
     if stream.codec_context.codec_tag in ("drms", "enca"): raise AudioError("format not supported: it is locked to one player (DRM)")
     stream.codec_context.thread_count = 1
@@ -173,7 +173,7 @@ def open_ffmpeg(path):
     import av
     with open(path, "rb") as file:
         try: container = av.open(file, options=dict(format_whitelist=",".join(DEMUXERS)), metadata_errors="replace")
-        except (av.FFmpegError, ValueError) as error: raise AudioError(f"damaged, or of no supported format ({FORMATS})") from error
+        except (av.FFmpegError, ValueError) as error: raise AudioError("refused by FFmpeg") from error
         with container: yield container, sound_stream(container)
 
 # %% ../nbs/audio.ipynb #audio-022
@@ -182,15 +182,19 @@ def timed_packets(container, stream):
 
     Ticks are counted from the beginning of the file's sound; the last packet is empty."""
     import av
-    packets, second, shift, end = container.demux(stream), 1 / stream.time_base, None, 0
+    packets, second, shift, end = container.demux(stream), int(1 / stream.time_base), None, 0
     while True:
         try: packet = next(packets, None)
         except av.FFmpegError: return # the file stops in the middle of a packet
         if packet is None: return
-        stamp = packet.pts if packet.pts is not None else end + (shift or 0)
-        anew = shift is None or abs(stamp - shift - end) > second
-        if anew and packet.size: shift = max(stamp, 0) - end # below 0: padding, which the decoder drops
-        begin = stamp - (shift or 0) if packet.size else end
+        if not packet.size:
+            yield packet, end, False
+            continue
+        stamp = packet.pts
+        if stamp is None: stamp = end + (shift or 0)
+        anew = shift is None or not -second <= stamp - shift - end <= second
+        if anew: shift = max(stamp, 0) - end # below 0: padding, which the decoder drops
+        begin = stamp - shift
         end = begin + (packet.duration or 0)
         yield packet, begin, anew
 
@@ -210,7 +214,7 @@ class Stream:
             if container.format.name == "ogg": self.format = "OGG"
             for packet, begin, _ in timed_packets(container, stream):
                 end = max(end, begin + (packet.duration or 0))
-                if packet.size: self.positions.append(packet.pos or 0)
+                if packet.pos is not None: self.positions.append(packet.pos)
             self.frames = round(end * stream.time_base * self.samplerate)
             said = stream.duration and float(stream.duration * stream.time_base)
             self.promised = said if container.format.name in PROMISING else None
@@ -338,7 +342,7 @@ def open_sound(path) -> sf.SoundFile | Stream:
 
 def refusal(kind: str, name: str, error: AudioError) -> AudioError:
     "Why no decoder takes a file that `looks_like` calls so."
-    if not str(error).startswith("damaged"): return error
+    if str(error).startswith("format not supported"): return error
     if kind == "audio": return AudioError(f"damaged: it starts like {name}, but no sound can be read from it")
     return AudioError(f"not audio, or of no supported format ({FORMATS})")
 
