@@ -433,13 +433,16 @@ def package_checks(settings=None) -> list[dict]:
 
 
 def audio_formats() -> str:
-    "Formats that soundfile's library decodes, as text; what is wrong when it does not load."
+    "Formats that libsndfile and FFmpeg decode, as text; what is wrong when they do not load."
     try: import soundfile
     except (ImportError, OSError) as error: return f"cannot be loaded ({error})"
     known = soundfile.available_formats()
     names = [name for name, key in (("WAV", "WAV"), ("AIFF", "AIFF"), ("FLAC", "FLAC"), ("Ogg", "OGG"), ("MP3", "MP3"), ("CAF", "CAF")) if key in known]
     opus = ["Opus"] if "OPUS" in soundfile.available_subtypes("OGG") else []
-    return f"{', '.join(names + opus)} (libsndfile {soundfile.__libsndfile_version__})"
+    formats = f"{', '.join(names + opus)} (libsndfile {soundfile.__libsndfile_version__})"
+    try: import av
+    except (ImportError, OSError) as error: return f"{formats}; FFmpeg cannot be loaded ({error})"
+    return f"{formats}; M4A, WMA, WavPack and others (FFmpeg, PyAV {av.__version__})"
 
 
 def torch_facts() -> dict[str, str]:

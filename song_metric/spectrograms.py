@@ -164,8 +164,9 @@ def examples_and_offsets(song, settings, song_id="", seed=0, filters=None) -> tu
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-037
 def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 0) -> list[bytes]:
     "For each song 16 bytes that stand for all that its examples depend on: settings, seed, its id, its file's path, size and time of change, and versions of code and libraries."
-    code = [file_sha256(find_spec(name).origin) for name in ("song_metric.data", "song_metric.spectrograms")]
-    common = json.dumps([asdict(settings), seed, code, package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr")), sf.__libsndfile_version__])
+    modules = ("song_metric.audio", "song_metric.data", "song_metric.spectrograms")
+    code = [file_sha256(find_spec(name).origin) for name in modules]
+    common = json.dumps([asdict(settings), seed, code, package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr", "av")), sf.__libsndfile_version__])
     keys = []
     for song_id, path in zip(catalog["song_id"], catalog["path"]):
         try: state = os.stat(path)
