@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['CATALOG_COLUMNS', 'REJECTED_COLUMNS', 'AUDIO_STARTS', 'UNSUPPORTED_STARTS', 'OTHER_STARTS', 'FORMATS', 'MP3_KBPS',
-           'SILENT', 'check_catalog', 'save_table', 'load_table', 'load_catalog', 'plain_text', 'plot_text',
+           'SILENT', 'PASSING', 'check_catalog', 'save_table', 'load_table', 'load_catalog', 'plain_text', 'plot_text',
            'AudioError', 'looks_like', 'quiet_stderr', 'file_start', 'by_descriptor', 'open_sound', 'mp3_frame',
            'mp3_frames', 'counted_mp3', 'missing_end', 'ogg_is_cut', 'decode', 'check_sound', 'read_middle',
-           'read_preview', 'in_parallel', 'open_known', 'stats', 'file_facts', 'sound_facts', 'with_facts',
-           'checked_songs', 'sources', 'get_source', 'catalog_tables', 'build_catalog', 'reason_kind', 'count_reasons',
-           'require_enough']
+           'read_preview', 'in_parallel', 'open_known', 'forget', 'recall', 'remember', 'looking_code', 'stats',
+           'lasts', 'file_facts', 'sound_facts', 'with_facts', 'checked_songs', 'sources', 'get_source',
+           'catalog_tables', 'build_catalog', 'reason_kind', 'count_reasons', 'require_enough']
 
 # %% ../nbs/00_data.ipynb #00_data-006
 import codecs
@@ -24,9 +24,11 @@ import re
 import sqlite3
 import stat
 import struct
+import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import joblib
@@ -36,7 +38,7 @@ import soundfile as sf
 import soxr
 from tqdm import tqdm
 
-from .runs import RunError, cache_home
+from .runs import RunError, cache_home, file_sha256, package_versions, state_of, written
 
 # %% ../nbs/00_data.ipynb #00_data-009
 CATALOG_COLUMNS = ["song_id", "path", "genre", "artist", "album", "title", "duration", "source", "licence"]
@@ -60,7 +62,7 @@ def check_catalog(catalog: pd.DataFrame) -> pd.DataFrame:
 # %% ../nbs/00_data.ipynb #00_data-013
 def save_table(table: pd.DataFrame, path) -> None:
     "Write a catalog or a list of rejected files as CSV (UTF-8)."
-    table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    with written(path) as aside: table.to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def load_table(path) -> pd.DataFrame:
@@ -302,19 +304,56 @@ def open_known(path) -> sqlite3.Connection:
         try:
             if where != ":memory:": Path(where).parent.mkdir(parents=True, exist_ok=True)
             base = sqlite3.connect(where, timeout=60)
-            base.execute("CREATE TABLE IF NOT EXISTS files (path BLOB, way TEXT, size INTEGER, changed INTEGER, facts TEXT, PRIMARY KEY (path, way)) WITHOUT ROWID")
+            base.execute("CREATE TABLE IF NOT EXISTS seen (path BLOB, way TEXT, state TEXT, facts TEXT, PRIMARY KEY (path, way)) WITHOUT ROWID")
+            base.execute("DROP TABLE IF EXISTS files") # of an earlier version, which knew a file by less
             return base
-        except sqlite3.OperationalError: continue
-        except (sqlite3.DatabaseError, OSError): Path(path).unlink(missing_ok=True)
+        except (sqlite3.OperationalError, OSError): continue
+        except sqlite3.DatabaseError: forget(path)
 
 
-def stats(paths) -> list[tuple[int, int] | None]:
-    "(size in bytes, time of change in nanoseconds) of each file; None where there is none."
-    found = []
-    for path in paths:
-        try: found.append((os.stat(path).st_size, os.stat(path).st_mtime_ns))
-        except (OSError, ValueError): found.append(None)
-    return found
+def forget(path) -> None:
+    "Remove a database that is damaged."
+    with suppress(OSError): Path(path).unlink()
+
+
+def recall(path, keys: list) -> list[dict | None]:
+    "What the database at `path` holds of each (path, way, state); None of what is new to it, has changed, or has no state."
+    try:
+        with closing(open_known(path)) as base:
+            asked = "SELECT facts FROM seen WHERE path = ? AND way = ? AND state = ?"
+            rows = [key[2] and base.execute(asked, key).fetchone() for key in keys]
+            return [json.loads(row[0]) if row else None for row in rows]
+    except sqlite3.OperationalError: pass # locked for a minute, or a disk that fails
+    except (sqlite3.DatabaseError, ValueError): forget(path)
+    return [None] * len(keys)
+
+
+def remember(path, rows: list[tuple]) -> None:
+    "Keep (path, way, state, facts) in the database at `path`; on a full disk, or one that may only be read, nothing is kept."
+    with suppress(sqlite3.Error), closing(open_known(path)) as base, base:
+        base.executemany("REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
+
+# %% ../nbs/00_data.ipynb #00_data-046b
+PASSING = re.compile("may not be read|cannot be read|no such file|broken link|denied|in use|memory|process|crash|timed out") # reasons that may have passed by the next time
+
+
+def looking_code(look) -> str:
+    "Checksum of all but the file that facts depend on: the source of this module and of the one that `look` is from, and the libraries that decode."
+    module = sys.modules.get(getattr(look, "func", look).__module__)
+    files = {find_spec("song_metric.data").origin, getattr(module, "__file__", None) or ""}
+    sources = sorted(file_sha256(path) for path in files if os.path.isfile(path))
+    libraries = package_versions(("av", "mutagen", "soundfile", "soxr"))
+    return hashlib.sha256(json.dumps([sources, libraries, sf.__libsndfile_version__]).encode()).hexdigest()[:16]
+
+
+def stats(paths, code: str = "") -> list[str | None]:
+    "The state of each file, with the `code` that looks at it, as text; None where there is none."
+    return [state and json.dumps([*state, code]) for state in map(state_of, paths)]
+
+
+def lasts(fact: dict) -> bool:
+    "Whether a fact will be the same as long as its file is: all but refusals for a reason that may pass."
+    return not fact.get("passing") and not PASSING.search(fact.get("reason", ""))
 
 # %% ../nbs/00_data.ipynb #00_data-047
 def file_facts(
@@ -324,19 +363,18 @@ def file_facts(
     workers: int = 0, # processes; 0: one for each core
     known=None, # the database; the default is `files.sqlite` in the cache
 ) -> list[dict]: # facts, in the order of the paths
-    "Look at each file, many at once; those that were seen before and have not changed are not opened again."
-    paths = [os.fspath(path) for path in paths]
-    found = stats(paths)
-    with closing(open_known(known or cache_home() / "files.sqlite")) as base:
-        def seen(path, now): return now and base.execute("SELECT facts FROM files WHERE path = ? AND way = ? AND size = ? AND changed = ?", (os.fsencode(path), way, *now)).fetchone()
-        facts = [json.loads(row[0]) if (row := seen(path, now)) else None for path, now in zip(paths, found)]
-        todo = [number for number, fact in enumerate(facts) if fact is None]
-        few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 64) # starting a process takes as long as some files
+    "Look at each file, many at once; those that were seen before and have not changed are not opened again. `passing` in what `look` finds: it is not to be remembered."
+    paths, known = [os.fspath(path) for path in paths], known or cache_home() / "files.sqlite"
+    keys = [(os.fsencode(path), way, state) for path, state in zip(paths, stats(paths, looking_code(look)))]
+    facts, fresh = recall(known, keys), []
+    todo = [number for number, fact in enumerate(facts) if fact is None]
+    few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 64) # starting a process takes as long as some files
+    try:
         for number, fact in zip(todo, in_parallel(look, [paths[number] for number in todo], few, what="checking files")):
             facts[number] = fact
-            if found[number] and "reason" not in fact: base.execute("REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (os.fsencode(paths[number]), way, *found[number], json.dumps(fact)))
-            if number % 64 == 0: base.commit() # an interruption loses little
-        base.commit()
+            if keys[number][2] and lasts(fact): fresh.append((*keys[number], json.dumps(fact)))
+            if len(fresh) == 64: fresh = remember(known, fresh) or [] # in short turns, for another report may be at work with it
+    finally: remember(known, fresh) # an interruption loses nothing
     return facts
 
 # %% ../nbs/00_data.ipynb #00_data-050
