@@ -244,7 +244,8 @@ def save_state(path, game, optimizers=(), **facts):
         for p, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{p}.{k}": v.contiguous().cpu() for k, v in state.items()}
     from song_metric.runs import written
-    with written(path) as aside: save_file(tensors, aside, metadata={k: json.dumps(v) for k, v in facts.items()})
+    about = {k: json.dumps(v) for k, v in facts.items()}
+    with written(path) as aside: save_file(tensors, aside, metadata=about)
 
 
 def load_state(path):

@@ -343,8 +343,9 @@ def space_command(
     run: RunName = "demo", runs_dir: RunsDir = None,
 ) -> None:
     "Save a run's space as a folder of its own, to keep, share or add to."
-    if folder.exists() and not folder.is_dir(): raise RunError(f"{str(folder)!r} is a file: name a new folder.")
-    if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()): raise RunError(f"{str(folder)!r} is not empty: name a new folder.")
+    if folder.is_file(): raise RunError(f"{str(folder)!r} is a file: name a new folder.")
+    if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise RunError(f"{str(folder)!r} is not empty: name a new folder.")
     songs = open_space(None, run, runs_dir)
     songs.save(folder, paths)
     print(f"{songs}\nSaved: {folder}")

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['CATALOG_COLUMNS', 'REJECTED_COLUMNS', 'AUDIO_STARTS', 'UNSUPPORTED_STARTS', 'OTHER_STARTS', 'FORMATS', 'MP3_KBPS',
-           'SILENT', 'PASSING', 'check_catalog', 'save_table', 'load_table', 'load_catalog', 'plain_text', 'plot_text',
-           'AudioError', 'looks_like', 'quiet_stderr', 'file_start', 'by_descriptor', 'open_sound', 'mp3_frame',
-           'mp3_frames', 'counted_mp3', 'missing_end', 'ogg_is_cut', 'decode', 'check_sound', 'read_middle',
-           'read_preview', 'in_parallel', 'open_known', 'forget', 'recall', 'remember', 'looking_code', 'stats',
-           'lasts', 'file_facts', 'sound_facts', 'with_facts', 'checked_songs', 'sources', 'get_source',
+           'SILENT', 'SEEN', 'PASSING', 'check_catalog', 'save_table', 'load_table', 'load_catalog', 'plain_text',
+           'plot_text', 'AudioError', 'looks_like', 'quiet_stderr', 'file_start', 'by_descriptor', 'open_sound',
+           'mp3_frame', 'mp3_frames', 'counted_mp3', 'missing_end', 'ogg_is_cut', 'decode', 'check_sound',
+           'read_middle', 'read_preview', 'in_parallel', 'open_known', 'forget', 'recall', 'remember', 'looking_code',
+           'stats', 'lasts', 'file_facts', 'sound_facts', 'with_facts', 'checked_songs', 'sources', 'get_source',
            'catalog_tables', 'build_catalog', 'reason_kind', 'count_reasons', 'require_enough']
 
 # %% ../nbs/00_data.ipynb #00_data-006
@@ -298,14 +298,18 @@ def in_parallel(function, items, workers: int = 0, what: str = "songs"):
         yield from tqdm(jobs(joblib.delayed(function)(item) for item in items), total=len(items), desc=what, unit="", mininterval=1, delay=0.5)
 
 # %% ../nbs/00_data.ipynb #00_data-046
+SEEN = """CREATE TABLE IF NOT EXISTS seen
+    (path BLOB, way TEXT, state TEXT, facts TEXT, PRIMARY KEY (path, way)) WITHOUT ROWID"""
+
+
 def open_known(path) -> sqlite3.Connection:
     "The database of files seen before (made if need be); where it cannot be written or is damaged, one that is forgotten in the end."
     for where in (path, path, ":memory:"):
         try:
             if where != ":memory:": Path(where).parent.mkdir(parents=True, exist_ok=True)
             base = sqlite3.connect(where, timeout=60)
-            base.execute("CREATE TABLE IF NOT EXISTS seen (path BLOB, way TEXT, state TEXT, facts TEXT, PRIMARY KEY (path, way)) WITHOUT ROWID")
-            base.execute("DROP TABLE IF EXISTS files") # of an earlier version, which knew a file by less
+            base.execute(SEEN)
+            base.execute("DROP TABLE IF EXISTS files") # of a version that knew a file by less
             return base
         except (sqlite3.OperationalError, OSError): continue
         except sqlite3.DatabaseError: forget(path)
@@ -317,7 +321,7 @@ def forget(path) -> None:
 
 
 def recall(path, keys: list) -> list[dict | None]:
-    "What the database at `path` holds of each (path, way, state); None of what is new to it, has changed, or has no state."
+    "What the database holds of each (path, way, state); None of what is new, or has changed."
     try:
         with closing(open_known(path)) as base:
             asked = "SELECT facts FROM seen WHERE path = ? AND way = ? AND state = ?"
@@ -329,21 +333,27 @@ def recall(path, keys: list) -> list[dict | None]:
 
 
 def remember(path, rows: list[tuple]) -> None:
-    "Keep (path, way, state, facts) in the database at `path`; on a full disk, or one that may only be read, nothing is kept."
+    "Keep (path, way, state, facts) in the database; nothing where it cannot be written."
     with suppress(sqlite3.Error), closing(open_known(path)) as base, base:
         base.executemany("REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
 
 # %% ../nbs/00_data.ipynb #00_data-046b
-PASSING = re.compile("may not be read|cannot be read|no such file|broken link|denied|in use|memory|process|crash|timed out") # reasons that may have passed by the next time
+PASSING = re.compile( # reasons that may have passed by the next time
+    "may not be read|cannot be read|no such file|broken link|denied|in use|memory|process|crash|timed out")
 
 
 def looking_code(look) -> str:
-    "Checksum of all but the file that facts depend on: the source of this module and of the one that `look` is from, and the libraries that decode."
+    """Checksum of all that facts depend on besides the file.
+
+    It is of the sources of this module and of that which `look` is from, and of the versions of the
+    libraries that decode.
+    """
     module = sys.modules.get(getattr(look, "func", look).__module__)
     files = {find_spec("song_metric.data").origin, getattr(module, "__file__", None) or ""}
     sources = sorted(file_sha256(path) for path in files if os.path.isfile(path))
     libraries = package_versions(("av", "mutagen", "soundfile", "soxr"))
-    return hashlib.sha256(json.dumps([sources, libraries, sf.__libsndfile_version__]).encode()).hexdigest()[:16]
+    said = json.dumps([sources, libraries, sf.__libsndfile_version__])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def stats(paths, code: str = "") -> list[str | None]:
@@ -352,7 +362,7 @@ def stats(paths, code: str = "") -> list[str | None]:
 
 
 def lasts(fact: dict) -> bool:
-    "Whether a fact will be the same as long as its file is: all but refusals for a reason that may pass."
+    "Whether a fact will be true as long as its file stays: not a refusal that may pass."
     return not fact.get("passing") and not PASSING.search(fact.get("reason", ""))
 
 # %% ../nbs/00_data.ipynb #00_data-047
@@ -363,9 +373,13 @@ def file_facts(
     workers: int = 0, # processes; 0: one for each core
     known=None, # the database; the default is `files.sqlite` in the cache
 ) -> list[dict]: # facts, in the order of the paths
-    "Look at each file, many at once; those that were seen before and have not changed are not opened again. `passing` in what `look` finds: it is not to be remembered."
+    """Look at each file, many at once; those that were seen before and have not changed are not opened again.
+
+    What `look` finds is not remembered where `passing` is set in it, or its reason is one that may pass.
+    """
     paths, known = [os.fspath(path) for path in paths], known or cache_home() / "files.sqlite"
-    keys = [(os.fsencode(path), way, state) for path, state in zip(paths, stats(paths, looking_code(look)))]
+    states = stats(paths, looking_code(look))
+    keys = [(os.fsencode(path), way, state) for path, state in zip(paths, states)]
     facts, fresh = recall(known, keys), []
     todo = [number for number, fact in enumerate(facts) if fact is None]
     few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 64) # starting a process takes as long as some files
@@ -373,7 +387,9 @@ def file_facts(
         for number, fact in zip(todo, in_parallel(look, [paths[number] for number in todo], few, what="checking files")):
             facts[number] = fact
             if keys[number][2] and lasts(fact): fresh.append((*keys[number], json.dumps(fact)))
-            if len(fresh) == 64: fresh = remember(known, fresh) or [] # in short turns, for another report may be at work with it
+            if len(fresh) < 64: continue
+            remember(known, fresh) # in short turns, for another report may be at work with it
+            fresh.clear()
     finally: remember(known, fresh) # an interruption loses nothing
     return facts
 

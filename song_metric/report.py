@@ -221,18 +221,24 @@ def code_digest(notebook: Notebook, package=None, source: str = "") -> str:
 
 # %% ../nbs/report.ipynb #report-034
 def folder_digest(folder, skip=()) -> str:
-    "SHA-256 over the folder's own path, and relative path and state (`state_of`) of every file below it, except below the folders in `skip`."
+    """SHA-256 over the folder's own path, and relative path and state of every file below it.
+
+    Links to folders are followed. What lies below the folders in `skip` is left out.
+    """
     folder, digest, seen = Path(folder).resolve(), hashlib.sha256(), set()
     skip = {str(Path(path).resolve()) for path in skip}
     digest.update(str(folder).encode(errors="surrogateescape"))
     for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if os.path.realpath(os.path.join(root, name)) not in skip)
         here = os.path.realpath(root)
-        if here in seen: folders[:] = [] # a link that leads back
-        for name in () if here in seen else sorted(files):
-            path = os.path.join(root, name)
-            digest.update(f"\0{os.path.relpath(path, folder)}\0{state_of(path)}".encode(errors="surrogateescape"))
+        if here in skip or here in seen: # or a link that leads back
+            folders.clear()
+            continue
         seen.add(here)
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(root, name)
+            line = f"\0{os.path.relpath(path, folder)}\0{state_of(path)}"
+            digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -240,9 +246,9 @@ CATALOG = "00_data/catalog.csv"
 
 
 def sounds_digest(run) -> str:
-    "SHA-256 over the states of the sound files that a run's catalog lists; '' where there is no catalog."
-    places = [row.get("path") or "" for row in rows_of(Path(run) / CATALOG)]
-    return hashlib.sha256(json.dumps([state_of(place) for place in places]).encode()).hexdigest() if places else ""
+    "SHA-256 over the states of the sound files that a run's catalog lists."
+    states = [state_of(row.get("path") or "") for row in rows_of(Path(run) / CATALOG)]
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
 
 
 def outside_digest(parameters: dict, skip=()) -> str | None:
@@ -270,7 +276,8 @@ def reason_to_run(folder, parameters: dict, code: str, outside: str | None) -> s
     if old != new: return "changed: " + ", ".join(name for name in sorted({*old, *new}) if old.get(name) != new.get(name))
     if manifest.get("code") != code: return "its code has changed"
     if manifest.get("outside") != outside: return "the songs have changed"
-    if CATALOG in manifest["inputs"] and manifest.get("sounds") != sounds_digest(folder.parent): return "the songs have changed"
+    if CATALOG in manifest["inputs"] and manifest.get("sounds") != sounds_digest(folder.parent):
+        return "the songs have changed"
     for name, digest in manifest["inputs"].items():
         chapter, artifact = name.split("/", 1)
         if (read_manifest(folder.parent / chapter) or {"outputs": {}})["outputs"].get(artifact) != digest: return f"{name} has changed"
@@ -279,8 +286,9 @@ def reason_to_run(folder, parameters: dict, code: str, outside: str | None) -> s
 
 # %% ../nbs/report.ipynb #report-038
 def locked(folder):
-    "Context manager: the run's folder belongs to this process inside; a `RunError` when another process holds it."
-    return alone(folder, f"Another report (process {{process}}) is at work on the run {Path(folder).name}: wait for it, or name another run with --run.")
+    "Context manager: the run's folder is this process's inside; a `RunError` where it is another's."
+    busy = f"Another report (process {{process}}) is at work on the run {Path(folder).name}: "
+    return alone(folder, busy + "wait for it, or name another run with --run.")
 
 # %% ../nbs/report.ipynb #report-041
 def collapse(text: str) -> str:
@@ -374,7 +382,8 @@ def failure(notebook: Notebook, error, executed) -> RunError:
     if not hasattr(error, "ename"): # the kernel itself died
         return RunError(f"Chapter {notebook.name} failed: its kernel stopped ({' '.join(str(error).split()) or type(error).__name__}), perhaps for want of memory.\n{where}.")
     if error.ename in sentences(): return RunError(f"Chapter {notebook.name} stopped: {error.evalue}\n{where}.")
-    if why := why_not(error.evalue): return RunError(f"Chapter {notebook.name} stopped: it could not write, because {why}.\n{where}.")
+    if why := why_not(error.evalue):
+        return RunError(f"Chapter {notebook.name} stopped, because {why} ({error.evalue}).\n{where}.")
     trace = [line.rstrip() for line in collapse("\n".join(error.traceback)).split("\n")]
     frames, ours = [], False
     for line in trace: # which lines of the chapters and this package were at work

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ELSEWHERE', 'WHY_NOT', 'NO_LOCKS', 'PACKAGES', 'RunError', 'run_dir', 'file_digest', 'file_sha256', 'error_number',
-           'why_not', 'unwritable', 'refusals_told', 'made_folder', 'aside_of', 'settle', 'replace', 'written', 'tell',
+           'why_not', 'unwritable', 'refusals_told', 'made_folder', 'aside_of', 'settle', 'put', 'written', 'tell',
            'take', 'holder', 'alone', 'write_json', 'read_manifest', 'outputs', 'stat_of', 'state_of', 'changed_output',
            'read_artifact', 'package_versions', 'home', 'cache_home', 'source_folder', 'git_state', 'peak_memory_mb',
            'device_name', 'Chapter']
@@ -78,28 +78,29 @@ WHY_NOT = { # the system's errors that a user can do something about
     errno.EIO: f"the disk reports a failure: check it, {ELSEWHERE}",
 }
 
-
+# %% ../nbs/runs.ipynb #runs-011b2
 def error_number(error) -> int | None:
-    "The system's number of an error, also of one that reaches us as another library's text; None where it has none."
-    text = str(error)
+    "The system's number of an error, also of one that is another library's text; None without."
     if getattr(error, "errno", None): return error.errno
+    text = str(error)
     if re.search(r"\d+ requested and \d+ written", text): return errno.ENOSPC # as numpy says it
     number = re.search(r"\[Errno (\d+)\]|\(os error (\d+)\)", text) # as Python and Rust say it
     return int(number[1] or number[2]) if number else None
 
 
 def why_not(error) -> str | None:
-    "Why the system refuses, and what to do, in words; None for an error that is no concern of the user's."
+    "Why the system refuses, and what to do; None for an error that is no concern of the user's."
     if getattr(error, "winerror", None) in (32, 33): return "another program has it open: close it there"
     return WHY_NOT.get(error_number(error))
 
 
 def unwritable(path, error) -> RunError:
     "The sentence for a file or folder that cannot be written because of the system's `error`."
-    gone = f"no file can be made there: {ELSEWHERE[3:]}" if isinstance(error, FileNotFoundError) else None
-    return RunError(f"{str(path)!r} cannot be written, because {why_not(error) or gone or getattr(error, 'strerror', None) or error}.")
+    reason = why_not(error) or getattr(error, "strerror", None) or error
+    if isinstance(error, FileNotFoundError): reason = f"no file can be made there: {ELSEWHERE[3:]}"
+    return RunError(f"{str(path)!r} cannot be written, because {reason}.")
 
-# %% ../nbs/runs.ipynb #runs-011d
+
 @contextmanager
 def refusals_told(path):
     "Context manager: what the system refuses inside is a `RunError` about `path`."
@@ -109,19 +110,22 @@ def refusals_told(path):
         if isinstance(error, OSError) or error_number(error): raise unwritable(path, error) from None
         raise
 
-
+# %% ../nbs/runs.ipynb #runs-011d
 def made_folder(path) -> Path:
-    "The folder `path`, made with all folders above it where need be; a `RunError` with the reason where it cannot be."
+    "The folder `path`, made with those above it where need be; a `RunError` where it cannot be."
     with refusals_told(path): Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 
 
 def aside_of(path: Path) -> Path:
-    "A new name beside `path`, of the same suffix; `path` itself where it is a device or a pipe. An `OSError` where a file there may not be replaced."
+    """A new name beside `path`, of the same suffix; `path` itself where it is a device or a pipe.
+
+    An `OSError` where what is there may not be replaced.
+    """
     if path.is_dir(): raise IsADirectoryError(errno.EISDIR, "Is a directory")
-    if path.exists() and not os.access(path, os.W_OK): raise PermissionError(errno.EACCES, "Permission denied")
-    if path.exists() and not path.is_file(): return path
-    return path.with_name(f".{secrets.token_hex(8)}{path.suffix[:20]}")
+    if not path.exists(): return path.with_name(f".{secrets.token_hex(8)}{path.suffix[:20]}")
+    if not os.access(path, os.W_OK): raise PermissionError(errno.EACCES, "Permission denied")
+    return path.with_name(f".{secrets.token_hex(8)}{path.suffix[:20]}") if path.is_file() else path
 
 
 def settle(path) -> None:
@@ -129,7 +133,7 @@ def settle(path) -> None:
     with open(path, "r+b") as file: os.fsync(file.fileno())
 
 
-def replace(aside: Path, place: Path) -> None:
+def put(aside: Path, place: Path) -> None:
     "Put a file, once it is on the disk, in the place of another, with the permissions of that."
     settle(aside)
     if place.exists(): shutil.copymode(place, aside)
@@ -138,9 +142,9 @@ def replace(aside: Path, place: Path) -> None:
 
 @contextmanager
 def written(path):
-    """Context manager: the path of a passing file beside `path` to write to, which replaces `path` in the end.
+    """Context manager: a passing file beside `path` to write to, which replaces `path` in the end.
 
-    After an error, `path` is as it was before, or is not there; where the system refused, the error is a `RunError` with the reason.
+    After an error, `path` is as it was before. What the system refuses is a `RunError`.
     """
     made_folder(Path(path).parent)
     place = Path(os.path.realpath(path)) # a link stays, and what it leads to is replaced
@@ -148,31 +152,33 @@ def written(path):
         aside = aside_of(place)
         try:
             yield aside
-            if aside != place: replace(aside, place)
+            if aside != place: put(aside, place)
         finally:
             if aside != place: aside.unlink(missing_ok=True)
 
 # %% ../nbs/runs.ipynb #runs-011h
-NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EINVAL, getattr(errno, "EOPNOTSUPP", errno.ENOSYS), getattr(errno, "ENOTSUP", errno.ENOSYS)} # what a disk without locks answers
+NO_LOCKS = {getattr(errno, name, None) for name in ("ENOSYS", "ENOLCK", "EINVAL", "EOPNOTSUPP", "ENOTSUP")}
 
 
 def tell(text: str) -> None:
-    "A sentence on the error stream."
+    "Print a sentence on the error stream."
     print(text, file=sys.stderr, flush=True)
 
 
 def take(folder: Path, wait: bool = False):
     "The lock of a folder, taken; a `Timeout` where another process has it, unless it shall `wait`."
     path, seconds = folder / ".lock", -1 if wait else 0
+    lock = FileLock(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore") # filelock's own words where there are no locks
-        lock = FileLock(path)
         try: lock.acquire(timeout=seconds)
+        except Timeout: raise
         except (OSError, NotImplementedError) as error:
-            if isinstance(error, (Timeout, PermissionError)) or getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS: raise
+            if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS: raise
             lock = SoftFileLock(path)
             lock.acquire(timeout=seconds)
-    if isinstance(lock, SoftFileLock): tell(f"The disk of {str(folder)!r} knows no locks: after a crash, remove {str(path)!r} where it is still there.")
+    if isinstance(lock, SoftFileLock):
+        tell(f"The disk of {str(folder)!r} knows no locks: should {str(path)!r} stay, remove it.")
     return lock
 
 # %% ../nbs/runs.ipynb #runs-011h2
@@ -186,7 +192,11 @@ def holder(folder: Path) -> str:
 
 @contextmanager
 def alone(folder, busy: str, wait: bool = False):
-    "Context manager: the folder, made where need be, belongs to this process inside. Where another holds it, `busy`, in which `{process}` is its number, is a `RunError`, or is said before it is waited for."
+    """Context manager: the folder, made where need be, belongs to this process inside.
+
+    Where another holds it, the sentence `busy`, in which `{process}` is that one's number, is a
+    `RunError`; or, to `wait`, is printed.
+    """
     folder = made_folder(folder)
     with refusals_told(folder):
         try: lock = take(folder)
@@ -230,7 +240,7 @@ def stat_of(path) -> list[int]:
 
 
 def state_of(path) -> list[int] | None:
-    "Size in bytes, time of change and time of the last change of anything about a file, in nanoseconds; None where there is none."
+    "Size in bytes, mtime and ctime in nanoseconds, of a file; None where there is none."
     try: stat = os.stat(path)
     except (OSError, ValueError): return None
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]

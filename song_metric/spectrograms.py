@@ -169,7 +169,8 @@ def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 
     common = json.dumps([asdict(settings), seed, code, package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr")), sf.__libsndfile_version__])
     keys = []
     for song_id, path in zip(catalog["song_id"], catalog["path"]):
-        keys.append(hashlib.sha256(json.dumps([common, song_id, path, state_of(path)]).encode()).digest()[:16])
+        about = json.dumps([common, song_id, path, state_of(path)])
+        keys.append(hashlib.sha256(about.encode()).digest()[:16])
     return keys
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-055
@@ -193,8 +194,9 @@ class Rows:
 
     def __setitem__(self, row: int, values) -> None:
         self.file.seek(self.start + row * self.size)
-        written = self.file.write(np.broadcast_to(np.asarray(values, self.kind), self.shape[1:]).tobytes())
-        if written < self.size: raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name) # a disk that fills up takes a part
+        values = np.broadcast_to(np.asarray(values, self.kind), self.shape[1:])
+        if self.file.write(values.tobytes()) < self.size: # a disk that fills up takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name)
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-058
 WORK = ("examples", "offsets", "keys") # in the order in which they are written
