@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['ELSEWHERE', 'WHY_NOT', 'NO_LOCKS', 'PACKAGES', 'RunError', 'run_dir', 'file_digest', 'file_sha256', 'error_number',
-           'why_not', 'unwritable', 'refusals_told', 'made_folder', 'aside_of', 'settle', 'put', 'written', 'tell',
-           'take', 'holder', 'alone', 'write_json', 'read_manifest', 'outputs', 'stat_of', 'state_of', 'changed_output',
-           'read_artifact', 'package_versions', 'home', 'cache_home', 'source_folder', 'git_state', 'peak_memory_mb',
-           'device_name', 'Chapter']
+           'why_not', 'unwritable', 'refusals_told', 'made_folder', 'aside_of', 'is_device', 'settle', 'put', 'written',
+           'tell', 'take', 'holder', 'alone', 'write_json', 'read_manifest', 'outputs', 'stat_of', 'state_of',
+           'changed_output', 'read_artifact', 'package_versions', 'home', 'cache_home', 'source_folder', 'git_state',
+           'peak_memory_mb', 'device_name', 'Chapter']
 
 # %% ../nbs/runs.ipynb #runs-002
 import errno
@@ -20,6 +20,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager, suppress
@@ -118,14 +119,16 @@ def made_folder(path) -> Path:
 
 
 def aside_of(path: Path) -> Path:
-    """A new name beside `path`, of the same suffix; `path` itself where it is a device or a pipe.
-
-    An `OSError` where what is there may not be replaced.
-    """
+    "A new name of the same suffix beside `path`. An `OSError` where what is there may not be replaced."
     if path.is_dir(): raise IsADirectoryError(errno.EISDIR, "Is a directory")
-    if not path.exists(): return path.with_name(f".{secrets.token_hex(8)}{path.suffix[:20]}")
-    if not os.access(path, os.W_OK): raise PermissionError(errno.EACCES, "Permission denied")
-    return path.with_name(f".{secrets.token_hex(8)}{path.suffix[:20]}") if path.is_file() else path
+    if path.exists() and not os.access(path, os.W_OK): raise PermissionError(errno.EACCES, "Permission denied")
+    folder = Path(tempfile.gettempdir()) if is_device(path) else path.parent
+    return folder / f".{secrets.token_hex(8)}{path.suffix[:20]}"
+
+
+def is_device(path: Path) -> bool:
+    "Whether a path leads to a device or a pipe, which can be written to, but not replaced."
+    return path.exists() and not path.is_file()
 
 
 def settle(path) -> None:
@@ -136,10 +139,13 @@ def settle(path) -> None:
 def put(aside: Path, place: Path) -> None:
     "Put a file, once it is on the disk, in the place of another, with the permissions of that."
     settle(aside)
+    if is_device(place):
+        with open(aside, "rb") as source, open(place, "wb") as target: shutil.copyfileobj(source, target)
+        return
     if place.exists(): shutil.copymode(place, aside)
     os.replace(aside, place)
 
-
+# %% ../nbs/runs.ipynb #runs-011d2
 @contextmanager
 def written(path):
     """Context manager: a passing file beside `path` to write to, which replaces `path` in the end.
@@ -152,12 +158,11 @@ def written(path):
         aside = aside_of(place)
         try:
             yield aside
-            if aside != place: put(aside, place)
-        finally:
-            if aside != place: aside.unlink(missing_ok=True)
+            put(aside, place)
+        finally: aside.unlink(missing_ok=True)
 
 # %% ../nbs/runs.ipynb #runs-011h
-NO_LOCKS = {getattr(errno, name, None) for name in ("ENOSYS", "ENOLCK", "EINVAL", "EOPNOTSUPP", "ENOTSUP")}
+NO_LOCKS = {getattr(errno, name, None) for name in ("ENOSYS", "ENOLCK", "EINVAL", "EOPNOTSUPP", "ENOTSUP")} - {None}
 
 
 def tell(text: str) -> None:
