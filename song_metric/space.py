@@ -7,12 +7,13 @@ __all__ = ['CODES', 'ENCODER', 'POOLING', 'EXACT_UP_TO', 'INDEX_UP_TO', 'COPY', 
            'measured', 'exact_search', 'build_index', 'read_song', 'sound_files', 'SongSpace', 'position', 'point',
            'distance', 'search', 'ensure_index', 'is_copy', 'first_of_each', 'nearest_positions', 'nearest',
            'neighbours', 'find', 'describe', 'resolve', 'save', 'space_locked', 'save_of', 'replace_space',
-           'move_parts', 'write_parts', 'keeps_encoder', 'saved_facts', 'relative', 'space_facts', 'part', 'load',
-           'read_parts', 'read_songs', 'read_index', 'encode', 'twin', 'encode_file', 'free_id', 'add', 'extend',
-           'add_to']
+           'move_parts', 'clear_up', 'write_parts', 'keeps_encoder', 'saved_facts', 'relative', 'space_facts', 'part',
+           'load', 'read_parts', 'read_songs', 'read_index', 'encode', 'twin', 'encode_file', 'free_id', 'add',
+           'extend', 'add_to']
 
 # %% ../nbs/space.ipynb #space-002
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -324,37 +325,41 @@ SongSpace.save = save
 # %% ../nbs/space.ipynb #space-031b
 def replace_space(self, folder: Path, paths: bool = True) -> None:
     "Put the space in the place of the one in `folder`, which is this process's meanwhile."
-    before, name, encoder = save_of(folder), secrets.token_hex(8), folder / "encoder.safetensors"
+    before, encoder, aside = save_of(folder), folder / "encoder.safetensors", folder / f".{secrets.token_hex(8)}"
     if self.saved[0] == folder.resolve() and self.saved[1] != before:
         raise RunError(f"Another process has changed the space in {str(folder)!r} since it was loaded: "
                        "load it again, and make your changes to that.")
-    if (folder / f".{before}").exists(): move_parts(folder, before) # what a crash has left undone
+    clear_up(folder, before) # after a crash
+    if (folder / f".{before}").exists(): move_parts(folder, before)
     if self.encoder_path and not Path(self.encoder_path).exists(): self.encoder_path = encoder
-    aside = made_folder(folder / f".{name}")
     try:
-        with refusals_told(folder): write_parts(self, aside, folder.resolve() if paths else None)
-        write_json(folder / "space.json", saved_facts(self, aside))
-    except RunError as error: raise RunError(str(error).replace(f".{name}{os.sep}", "")) from None
-    finally:
-        if save_of(folder) != name: shutil.rmtree(aside, ignore_errors=True)
-    move_parts(folder, name)
+        with refusals_told(folder):
+            write_parts(self, made_folder(aside), folder.resolve() if paths else None)
+            facts = saved_facts(self, aside)
+            os.replace(aside, folder / f".{facts['save']}")
+        write_json(folder / "space.json", facts)
+    except RunError as error: raise RunError(str(error).replace(f"{aside.name}{os.sep}", "")) from None
+    finally: clear_up(folder, save_of(folder))
+    move_parts(folder, facts["save"])
     if self.encoder_path: self.encoder_path = encoder
-    self.saved = folder.resolve(), name
+    self.saved = folder.resolve(), facts["save"]
 
 
 def move_parts(folder: Path, name: str) -> None:
-    """Move the files of the save `name` to their own names, and remove what interrupted saves have left.
-
-    What cannot be moved stays, and is found where it is.
-    """
+    "Move the files of a save to their own names; what cannot be moved stays, and is found there."
     aside = folder / f".{name}"
     for part in PARTS:
         with suppress(OSError):
             if (aside / part).exists(): os.replace(aside / part, folder / part)
             elif part == "index.faiss" and aside.exists(): (folder / part).unlink(missing_ok=True)
     with suppress(OSError): aside.rmdir()
+
+
+def clear_up(folder: Path, name: str | None) -> None:
+    "Remove what saves that came to nothing have left in a folder: the hidden folders of all but `name`."
     for left in folder.glob(".*"):
-        if left != aside and re.fullmatch(r"\.[0-9a-f]{16}", left.name): shutil.rmtree(left, ignore_errors=True)
+        if left.name == f".{name}" or not re.fullmatch(r"\.[0-9a-f]{16}", left.name): continue
+        shutil.rmtree(left, ignore_errors=True)
 
 # %% ../nbs/space.ipynb #space-031c
 def write_parts(self, aside: Path, base: Path | None) -> None:
@@ -377,14 +382,15 @@ def keeps_encoder(self, folder: Path) -> bool:
 
 
 def saved_facts(self, aside: Path) -> dict:
-    "What `space.json` says of the space whose files lie in `aside`, which is named after the save."
+    "What `space.json` says of the space whose files lie in `aside`; the save is named by its contents."
     files = sorted(aside.iterdir())
     if keeps_encoder(self, aside.parent): files.append(aside.parent / "encoder.safetensors")
-    return dict(
+    facts = dict(
         format=FORMAT, songs=len(self), dimension=self.vectors.shape[1], codes=self.codes,
         pooling=self.pooling, seed=self.seed, encoder=bool(self.encoder_path), recall=self.recall,
-        settings=self.settings and asdict(self.settings), save=aside.name[1:],
-        files={path.name: file_digest(path) for path in files})
+        settings=self.settings and asdict(self.settings),
+        files={path.name: file_digest(path) for path in sorted(files, key=lambda path: path.name)})
+    return facts | dict(save=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16])
 
 
 def relative(path: str, folder) -> str:
@@ -439,7 +445,7 @@ def load(cls, folder):
         while facts != (now := space_facts(folder)): # again where another process saved meanwhile
             facts, problem = now, None
             try: self = read_parts(cls, folder, facts)
-            except (OSError, ValueError, TypeError, MemoryError) as error: problem = error
+            except (OSError, EOFError, ValueError, TypeError, MemoryError) as error: problem = error
     except (OSError, ValueError) as error: problem = error
     if problem:
         reason = plain_text(problem) or type(problem).__name__
