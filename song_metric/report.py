@@ -276,11 +276,11 @@ def reason_to_run(folder, parameters: dict, code: str, outside: str | None) -> s
     if old != new: return "changed: " + ", ".join(name for name in sorted({*old, *new}) if old.get(name) != new.get(name))
     if manifest.get("code") != code: return "its code has changed"
     if manifest.get("outside") != outside: return "the songs have changed"
-    if CATALOG in manifest["inputs"] and manifest.get("sounds") != sounds_digest(folder.parent):
-        return "the songs have changed"
     for name, digest in manifest["inputs"].items():
         chapter, artifact = name.split("/", 1)
         if (read_manifest(folder.parent / chapter) or {"outputs": {}})["outputs"].get(artifact) != digest: return f"{name} has changed"
+    if CATALOG in manifest["inputs"] and manifest.get("sounds") != sounds_digest(folder.parent):
+        return "the songs have changed"
     gone = changed_output(folder)
     return f"{gone} is missing or altered" if gone else None
 
