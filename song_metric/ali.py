@@ -305,9 +305,9 @@ def save_state(path, game, optimizers=(), **facts):
     for i, optimizer in enumerate(optimizers):
         for p, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{p}.{k}": v.contiguous().cpu() for k, v in state.items()}
-    part = Path(f"{path}.part")
-    save_file(tensors, part, metadata={k: json.dumps(v) for k, v in facts.items()})
-    os.replace(part, path)
+    from song_metric.runs import written
+    about = {k: json.dumps(v) for k, v in facts.items()}
+    with written(path) as aside: save_file(tensors, aside, metadata=about)
 
 
 def load_state(path):

@@ -9,7 +9,7 @@ __all__ = ['app', 'RUNS', 'RunsDir', 'DataDir', 'SourceParameter', 'SpaceDir', '
            'open_space', 'inside', 'print_songs', 'counted', 'print_playlist', 'nearest_command', 'path_command',
            'playlist_command', 'mix_command', 'space_command', 'add_command', 'map_command', 'is_for_here',
            'requirements', 'within', 'package_checks', 'audio_formats', 'torch_facts', 'machine_facts',
-           'doctor_command', 'complaints', 'main', 'complain']
+           'doctor_command', 'complaints', 'main', 'say_no_more', 'complain']
 
 # %% ../nbs/cli.ipynb #cli-002
 import json
@@ -31,7 +31,7 @@ from rich.text import Text
 
 from .pages import best_scores
 from .report import UsageError, fits, json_of, notebooks_folder, parse_value, report
-from .runs import RunError, home, read_manifest, run_dir
+from .runs import RunError, home, read_manifest, run_dir, unwritable, why_not
 
 # %% ../nbs/cli.ipynb #cli-005
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -343,7 +343,9 @@ def space_command(
     run: RunName = "demo", runs_dir: RunsDir = None,
 ) -> None:
     "Save a run's space as a folder of its own, to keep, share or add to."
-    if folder.exists() and any(folder.iterdir()): raise RunError(f"{str(folder)!r} is not empty: name a new folder.")
+    if folder.is_file(): raise RunError(f"{str(folder)!r} is a file: name a new folder.")
+    if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise RunError(f"{str(folder)!r} is not empty: name a new folder.")
     songs = open_space(None, run, runs_dir)
     songs.save(folder, paths)
     print(f"{songs}\nSaved: {folder}")
@@ -356,9 +358,9 @@ def add_command(
     run: RunName = "demo", as_json: AsJson = False, runs_dir: RunsDir = None,
 ) -> None:
     "Add songs to a saved space, without fitting anything again; what cannot be added is listed with its reason."
-    songs = open_space(space if (space / "space.json").exists() else None, run, runs_dir)
-    added, rejected = songs.add(files)
-    songs.save(space)
+    from song_metric.space import add_to
+    fresh = None if (space / "space.json").exists() else open_space(None, run, runs_dir)
+    songs, added, rejected = add_to(space, files, fresh)
     if as_json: return print(json.dumps(dict(songs=len(songs), added=added.to_dict("records"), rejected=rejected.to_dict("records")), indent=1, ensure_ascii=False, default=float))
     console = Console(highlight=False, soft_wrap=True)
     for row in rejected.to_dict("records"): console.print(Text(f"{row['path']}: {row['reason']}", "red"))
@@ -499,17 +501,28 @@ def complaints(rows: list[dict], facts: dict) -> list[str]:
 def main(arguments=None) -> None:
     "The command `song-metric`: run it, turn errors into one sentence, and leave with the exit status."
     if hasattr(signal, "SIGTERM"): signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # so that kernels are shut down
-    try: status = app(arguments, prog_name="song-metric", standalone_mode=False)
+    try:
+        status = app(arguments, prog_name="song-metric", standalone_mode=False)
+        sys.stdout.flush()
     except UsageError as error: status = complain(str(error), 2)
     except RunError as error: status = complain(str(error), 1)
     except KeyboardInterrupt: status = 130
     except BrokenPipeError: # the reader, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say_no_more()
         status = 1
+    except OSError as error:
+        if not why_not(error): raise
+        if not error.filename: say_no_more()
+        status = complain(str(unwritable(error.filename or "The output", error)), 1)
     except Exception as error:
         if not hasattr(error, "format_message"): raise
         status = complain(error.format_message(), error.exit_code) if error.format_message() else error.exit_code # the command line's own complaints
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def say_no_more() -> None:
+    "Let what is still to be printed go nowhere."
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(text: str, status: int) -> int:

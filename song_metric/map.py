@@ -22,7 +22,7 @@ import numpy as np
 import soundfile as sf
 
 from .data import AudioError, in_parallel, plain_text, read_middle
-from .runs import RunError
+from .runs import RunError, written
 from .space import SongSpace, relative
 
 # %% ../nbs/map.ipynb #map-005
@@ -789,8 +789,5 @@ def write_map(
     facts, texts = sounds(space, audio, seconds, megabytes, codec, workers)
     positions = lay_out(space.vectors, seed)
     data = map_data(space, positions, plain_text(title), out.resolve().parent, facts, trust=trust(space.vectors, positions, seed), seed=seed, of=of)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
-    aside.write_text(page(data, space.vectors, texts), encoding="utf-8", newline="\n")
-    os.replace(aside, out)
+    with written(out) as aside: aside.write_text(page(data, space.vectors, texts), encoding="utf-8", newline="\n")
     return dict(bytes=out.stat().st_size, songs=len(space), of=of, trust=data["trust"], sound={**facts, "missing": {space.songs["song_id"].iat[int(i)]: why for i, why in facts["missing"].items()}})

@@ -19,7 +19,7 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
-from .runs import outputs, read_manifest
+from .runs import outputs, read_manifest, written
 
 # %% ../nbs/pages.ipynb #pages-005
 STYLE = """
@@ -354,7 +354,7 @@ def write_pages(run) -> Path:
     for folder in notebooks:
         target = folder / "notebook.html"
         if not target.exists() or target.stat().st_mtime_ns < (folder / "notebook.ipynb").stat().st_mtime_ns:
-            target.write_text(chapter_page(folder / "notebook.ipynb", links), encoding="utf-8")
+            with written(target) as aside: aside.write_text(chapter_page(folder / "notebook.ipynb", links), encoding="utf-8")
     target = run / "report.html"
-    target.write_text(run_page(run), encoding="utf-8")
+    with written(target) as aside: aside.write_text(run_page(run), encoding="utf-8")
     return target

@@ -27,7 +27,7 @@ import soundfile as sf
 
 from .baselines import PCAEmbedding, cut_patches
 from .data import AudioError, plain_text, plot_text, read_middle
-from .runs import RunError, write_json
+from .runs import RunError, write_json, written
 from .space import SongSpace, relative
 from .spectrograms import FLOOR_DB, SpectrogramSettings, linear_filters, spectrograms
 
@@ -151,8 +151,7 @@ class Playlist:
         lost = [row["song_id"] for row in rows if not row["path"]]
         if lost and path.suffix != ".json": raise RunError(f"{len(lost)} songs have no path, such as {lost[0]!r}: this space was saved without; save the playlist as .json.")
         for row in rows: row["path"] = row["path"] and (os.path.abspath(row["path"]) if absolute else relative(row["path"], path.parent))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        WRITERS[path.suffix](self.name, rows, path)
+        with written(path) as aside: WRITERS[path.suffix](self.name, rows, aside)
         return path
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-014

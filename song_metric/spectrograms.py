@@ -9,6 +9,7 @@ __all__ = ['FLOOR_DB', 'WORK', 'SpectrogramSettings', 'check_settings', 'hann', 
            'song_or_reason', 'compute_examples', 'as_before', 'load_examples', 'load_settings']
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-006
+import errno
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ import soundfile as sf
 from numpy.lib.format import open_memmap
 
 from .data import AudioError, REJECTED_COLUMNS, check_sound, in_parallel, load_catalog, load_table, read_middle, save_table
-from .runs import RunError, file_sha256, package_versions, read_artifact
+from .runs import RunError, file_sha256, package_versions, read_artifact, state_of
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-009
 @dataclass(frozen=True)
@@ -163,15 +164,14 @@ def examples_and_offsets(song, settings, song_id="", seed=0, filters=None) -> tu
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-037
 def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 0) -> list[bytes]:
-    "For each song 16 bytes that stand for all that its examples depend on: settings, seed, its id, its file's path, size and time of change, and versions of code and libraries."
+    "For each song 16 bytes that stand for all that its examples depend on: settings, seed, its id, its file's path, size and times (`state_of`), and versions of code and libraries."
     modules = ("song_metric.audio", "song_metric.data", "song_metric.spectrograms")
     code = [file_sha256(find_spec(name).origin) for name in modules]
     common = json.dumps([asdict(settings), seed, code, package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr", "av")), sf.__libsndfile_version__])
     keys = []
     for song_id, path in zip(catalog["song_id"], catalog["path"]):
-        try: state = os.stat(path)
-        except OSError: state = None
-        keys.append(hashlib.sha256(json.dumps([common, song_id, path, state and [state.st_size, state.st_mtime_ns]]).encode()).digest()[:16])
+        about = json.dumps([common, song_id, path, state_of(path)])
+        keys.append(hashlib.sha256(about.encode()).digest()[:16])
     return keys
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-055
@@ -195,7 +195,9 @@ class Rows:
 
     def __setitem__(self, row: int, values) -> None:
         self.file.seek(self.start + row * self.size)
-        self.file.write(np.broadcast_to(np.asarray(values, self.kind), self.shape[1:]).tobytes())
+        values = np.broadcast_to(np.asarray(values, self.kind), self.shape[1:])
+        if self.file.write(values.tobytes()) < self.size: # a disk that fills up takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name)
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-058
 WORK = ("examples", "offsets", "keys") # in the order in which they are written

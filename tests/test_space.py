@@ -1,5 +1,10 @@
 "The space is a metric; it is saved, loaded, asked and added to without changing a vector."
+import errno
+import json
+import os
 import shutil
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -11,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 import song_metric.space as module
 from song_metric.ali import ALIEmbedding
 from song_metric.runs import RunError
-from song_metric.space import SongSpace, build_index
+from song_metric.space import SongSpace, add_to, build_index
 from song_metric.spectrograms import SpectrogramSettings
 
 SMALL = SpectrogramSettings(seconds=1, preview_seconds=3, examples=3, bands=16, frames=16, sample_rate=8000, n_fft=512)
@@ -122,6 +127,148 @@ def test_filters_of_a_sound_file_go_by_its_tags(music, tmp_path):
 
 def test_a_space_without_encoder_says_so(music):
     with pytest.raises(RunError, match="cannot encode"): SongSpace(np.zeros((2, 3), "float32"), catalog(2)).nearest(music / "songs" / "slow" / "song 3.wav")
+
+
+def old(path):
+    "A space as the version before wrote it."
+    facts = json.loads((path / "space.json").read_text())
+    (path / "space.json").write_text(json.dumps({name: value for name, value in facts.items() if name not in ("save", "files")}))
+
+
+DAMAGE = {
+    "vectors cut": lambda space: os.truncate(space / "vectors.npy", 200), "vectors empty": lambda space: os.truncate(space / "vectors.npy", 0),
+    "vectors gone": lambda space: os.remove(space / "vectors.npy"), "vectors are objects": lambda space: np.save(space / "vectors.npy", np.array([{}, None])),
+    "vectors of another space": lambda space: np.save(space / "vectors.npy", np.zeros((9, 9), "float32")), "vectors are a folder": lambda space: (os.remove(space / "vectors.npy"), os.mkdir(space / "vectors.npy")),
+    "no numbers": lambda space: np.save(space / "vectors.npy", np.full((8, 8), np.nan, "float32")), "songs gone": lambda space: os.remove(space / "songs.csv"),
+    "songs cut": lambda space: os.truncate(space / "songs.csv", 400), "songs empty": lambda space: os.truncate(space / "songs.csv", 0),
+    "songs are bytes": lambda space: (space / "songs.csv").write_bytes(bytes(range(256))), "a song twice": lambda space: (space / "songs.csv").write_text((space / "songs.csv").read_text().replace("song 4.wav", "song 2.wav")),
+    "encoder cut": lambda space: os.truncate(space / "encoder.safetensors", 1000), "encoder gone": lambda space: os.remove(space / "encoder.safetensors"),
+    "facts cut": lambda space: os.truncate(space / "space.json", 50), "facts empty": lambda space: os.truncate(space / "space.json", 0),
+    "facts are a list": lambda space: (space / "space.json").write_text("[]"), "facts are few": lambda space: (space / "space.json").write_text('{"format": 1}'),
+    "facts are bytes": lambda space: (space / "space.json").write_bytes(b"\xff\xfe\x00"), "facts are a folder": lambda space: (os.remove(space / "space.json"), os.mkdir(space / "space.json")),
+    "another version": lambda space: (space / "space.json").write_text((space / "space.json").read_text().replace('"format": 1', '"format": 99')),
+    "settings of another version": lambda space: (space / "space.json").write_text((space / "space.json").read_text().replace('"bands"', '"bends"')),
+    "settings that are impossible": lambda space: (space / "space.json").write_text((space / "space.json").read_text().replace('"n_fft": 512', '"n_fft": "512"')),
+    "a save that leads elsewhere": lambda space: (os.remove(space / "songs.csv"), (space / "space.json").write_text(json.dumps({**json.loads((space / "space.json").read_text()), "save": "./../.."}))),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(music, tmp_path_factory):
+    "The space of eight songs, saved."
+    space = empty(music)
+    space.add(sorted((music / "songs").rglob("*.wav"))[:8])
+    return space.save(tmp_path_factory.mktemp("whole") / "space")
+
+
+@pytest.mark.parametrize("made", ["now", "before"])
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damage_is_told_in_a_sentence(what, made, whole, music, tmp_path):
+    space = shutil.copytree(whole, tmp_path / "space")
+    if made == "before": old(space)
+    if made == "before": assert len(SongSpace.load(space)) == 8, "spaces that people have still load"
+    DAMAGE[what](space)
+    with pytest.raises(RunError, match="make.* again with `song-metric space`") as found: SongSpace.load(space).nearest(music / "songs" / "slow" / "song 3.wav")
+    assert "\n" not in str(found.value)
+
+
+def test_a_space_of_other_songs_than_it_was(whole, tmp_path):
+    "Songs may be edited by hand, the folder may be reached by a link, hold other files, and lose its index."
+    space = shutil.copytree(whole, tmp_path / "disk" / "space")
+    (space / "songs.csv").write_text((space / "songs.csv").read_text().replace("unlabelled", "Folk"))
+    (space / "my notes.txt").write_text("keep me")
+    try: (tmp_path / "link").symlink_to(space, target_is_directory=True)
+    except OSError: pytest.skip("links may not be made here")
+    loaded = SongSpace.load(tmp_path / "link")
+    loaded.songs["title"] = "renamed"
+    loaded.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and set(SongSpace.load(space).songs["title"]) == {"renamed"} and (space / "my notes.txt").exists()
+    assert SongSpace.load(space).songs["path"].tolist() == loaded.songs["path"].tolist()
+    loaded.save(space)  # the same folder by another name
+    assert sorted(path.name for path in space.iterdir() if not path.name.startswith(".")) == ["encoder.safetensors", "my notes.txt", "songs.csv", "space.json", "vectors.npy"]
+    assert not [path for path in space.iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("refuse", ["open", "np.save", "shutil.copyfile", "os.fsync", "os.replace", "write_json"])
+def test_a_full_disk_leaves_the_space_as_it_was(refuse, whole, music, tmp_path, monkeypatch):
+    space = shutil.copytree(whole, tmp_path / "space")
+    loaded = SongSpace.load(space)
+    loaded.encoder_path = music / "ali.safetensors"  # so that it is copied
+    loaded.extend([loaded.vectors[0] + 1], [dict(loaded.songs.iloc[0], song_id="new")])
+    def full(*_, **__): raise OSError(errno.ENOSPC, "No space left on device")
+    names = dict(open=("pandas.io.common.open", full), **{"np.save": ("song_metric.space.np.save", full), "shutil.copyfile": ("song_metric.space.shutil.copyfile", full), "os.fsync": ("os.fsync", full), "write_json": ("song_metric.runs.json.dumps", full), "os.replace": ("os.replace", full)})
+    with monkeypatch.context() as patch:
+        patch.setattr(*names[refuse], raising=False)
+        with pytest.raises(RunError, match="cannot be written, because the disk is full"): loaded.save(space)
+    assert len(SongSpace.load(space)) == 8 and not [path for path in space.iterdir() if path.is_dir()]
+    loaded.save(space)
+    assert len(SongSpace.load(space)) == 9
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked")
+def test_a_process_killed_at_any_moment_leaves_one_space_or_the_other(whole, tmp_path):
+    space, left = shutil.copytree(whole, tmp_path / "space"), set()
+    for moment in range(100):
+        before = SongSpace.load(space)
+        child = os.fork()
+        if not child:
+            calls = [0]
+            def counted(true):
+                def call(*arguments, **options):
+                    calls[0] += 1
+                    if calls[0] > moment: os._exit(9)
+                    return true(*arguments, **options)
+                return call
+            for name in ("mkdir", "fsync", "replace", "unlink", "rmdir"): setattr(os, name, counted(getattr(os, name)))
+            try:
+                before.extend([before.vectors[0] + 1], [dict(before.songs.iloc[0], song_id=f"new {moment}")])
+                before.save(space)
+                os._exit(0)
+            finally: os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        after = SongSpace.load(space)
+        assert status in (0, 9) and len(after) - len(before) in (0, 1) and after.encoder_path.exists()
+        left.add((status, len(after) - len(before)))
+        if status == 0: break
+    assert left == {(9, 0), (9, 1), (0, 1)} and moment > 8
+    assert not [path for path in space.iterdir() if path.is_dir()], "what was interrupted is cleared up"
+
+
+def test_of_two_at_once_the_second_waits_and_both_are_in(whole, music, tmp_path, monkeypatch, capsys):
+    space, true, begun = shutil.copytree(whole, tmp_path / "space"), SongSpace.add, threading.Event()
+    for name, tone in (("a", .111), ("b", .222)): sf.write(tmp_path / f"{name}.wav", .3 * np.sin(np.arange(32000) * tone), 8000)
+    def add(self, files, **options):
+        begun.set()
+        time.sleep(.2)
+        return true(self, files, **options)
+    monkeypatch.setattr(SongSpace, "add", add)
+    first = threading.Thread(target=add_to, args=(space, [tmp_path / "a.wav"]))
+    first.start()
+    assert begun.wait(10)
+    add_to(space, [tmp_path / "b.wav"])
+    first.join()
+    assert SongSpace.load(space).songs["song_id"].tolist()[8:] == ["a.wav", "b.wav"]
+    assert f"(number {os.getpid()}) is at work on the space" in capsys.readouterr().err
+
+
+def test_a_space_that_others_have_changed_is_not_overwritten(whole, tmp_path):
+    space = shutil.copytree(whole, tmp_path / "space")
+    mine, others = SongSpace.load(space), SongSpace.load(space)
+    others.save(space)
+    mine.save(space)  # nothing has changed
+    others.songs["title"] = "another"
+    others.save(space)
+    with pytest.raises(RunError, match="load it again"): mine.save(space)
+    assert len(SongSpace.load(mine.save(tmp_path / "elsewhere"))) == 8
+
+
+def test_a_folder_that_cannot_be_made_or_written(whole, tmp_path):
+    (tmp_path / "file").write_text("")
+    space = SongSpace.load(whole)
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RunError, match="a file stands where a folder should be"): space.save(place)
+        with pytest.raises(RunError, match="a file stands where a folder should be"): add_to(place, [])
+        with pytest.raises(RunError, match="holds no space"): SongSpace.load(place)
 
 
 def test_a_space_is_what_its_run_says(smoke):
