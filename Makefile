@@ -22,7 +22,7 @@ lab: env  ## read and rerun the notebooks in JupyterLab
 env: $(VENV)/.installed  ## the environment in .venv, from requirements.lock
 
 $(VENV)/.installed: requirements.lock settings.ini setup.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "song_metric needs Python 3.10 or newer, and $(PYTHON) is older or not there. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "song_metric needs Python 3.11 or newer, and $(PYTHON) is older or not there. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
