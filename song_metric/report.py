@@ -36,7 +36,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .pages import duration, rows_of, verdict, write_pages
-from .runs import RunError, cache_home, changed_output, file_sha256, home, outputs, read_manifest, run_dir, stat_of, write_json
+from .runs import RunError, cache_home, changed_output, file_sha256, home, outputs, read_manifest, relative, run_dir, stat_of, tool_folders, write_json
 
 # %% ../nbs/report.ipynb #report-005
 class UsageError(RunError):
@@ -229,7 +229,7 @@ def folder_digest(folder, skip=()) -> str:
         for name in sorted(files):
             path = os.path.join(root, name)
             facts = stat_of(path) if os.path.exists(path) else None # a dangling link
-            digest.update(f"\0{os.path.relpath(path, folder)}\0{facts}".encode(errors="surrogateescape"))
+            digest.update(f"\0{relative(path, folder)}\0{facts}".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -349,7 +349,7 @@ def tidy_streams(path) -> None:
 def kernel_environment(width: int) -> dict[str, str]:
     "Environment of a kernel whose progress bars are shown in `width` columns, without warnings that are no concern here."
     quiet = "ignore:IProgress not found" # tqdm, on widgets that only JupyterLab shows
-    return {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_NCOLS": str(max(30, min(width - 8, 92))),
+    return {**os.environ, **tool_folders(), "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_NCOLS": str(max(30, min(width - 8, 92))),
             "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))}
 
 
@@ -418,7 +418,7 @@ def run_chapter(notebook: Notebook, folder, parameters: dict, code: str, outside
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "manifest.json").exists(): os.replace(folder / "manifest.json", folder / ".previous.json")
     (folder / "notebook.html").unlink(missing_ok=True)
-    given = {**parameters, "run": Path(os.path.relpath(folder.parent, notebook.path.parent)).as_posix()}
+    given = {**parameters, "run": relative(folder.parent, notebook.path.parent)}
     execute(notebook, folder, {name: given[name] for name in notebook.parameters if name in given}, screen)
     manifest = read_manifest(folder)
     (folder / ".kernel.log").unlink(missing_ok=True)

@@ -6,8 +6,7 @@
 __all__ = ['CODES', 'ENCODER', 'POOLING', 'EXACT_UP_TO', 'INDEX_UP_TO', 'COPY', 'FORMAT', 'run_vectors', 'measured',
            'exact_search', 'build_index', 'read_song', 'sound_files', 'SongSpace', 'position', 'point', 'distance',
            'search', 'ensure_index', 'is_copy', 'first_of_each', 'nearest_positions', 'nearest', 'neighbours', 'find',
-           'describe', 'resolve', 'save', 'relative', 'load', 'encode', 'twin', 'encode_file', 'free_id', 'add',
-           'extend']
+           'describe', 'resolve', 'save', 'load', 'encode', 'twin', 'encode_file', 'free_id', 'add', 'extend']
 
 # %% ../nbs/space.ipynb #space-002
 import difflib
@@ -22,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from .data import AudioError, CATALOG_COLUMNS, REJECTED_COLUMNS, in_parallel, load_catalog, load_table, plain_text, read_middle, save_table
-from .runs import RunError, read_artifact, write_json
+from .runs import RunError, read_artifact, relative, write_json
 from .spectrograms import SpectrogramSettings, load_settings, song_examples
 
 # %% ../nbs/space.ipynb #space-005
@@ -95,7 +94,7 @@ def sound_files(files, root=None) -> list[tuple[str, Path]]:
         if not given.exists(): raise RunError(f"There is no file {str(given)!r}.")
         for path in [given / name for name in candidates(given)[0]] if given.is_dir() else [given]:
             base = Path(root) if root else given if given.is_dir() else given.parent
-            found.append((Path(os.path.relpath(path, base)).as_posix(), path))
+            found.append((relative(path, base), path))
     return found
 
 # %% ../nbs/space.ipynb #space-015
@@ -303,12 +302,6 @@ def save(self, folder, paths: bool = True) -> Path:
     write_json(folder / "space.json", dict(format=FORMAT, songs=len(self), dimension=self.vectors.shape[1], codes=self.codes, pooling=self.pooling, seed=self.seed,
                                            encoder=bool(self.encoder_path), recall=self.recall, settings=self.settings and asdict(self.settings)))
     return folder
-
-
-def relative(path: str, folder) -> str:
-    "`path` as seen from `folder`, with forward slashes; absolute where no relative path leads there (another drive)."
-    try: return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError: return os.path.abspath(path)
 
 # %% ../nbs/space.ipynb #space-032
 def load(cls, folder):
