@@ -547,7 +547,9 @@ def unwritable_output(error: OSError) -> bool:
     "Whether standard output or error takes nothing more: its reader, such as `head`, has enough, or its disk is full, which is said. What is left unwritten is dropped."
     lost, full = [], error.errno == errno.ENOSPC
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        try: stream.flush()
+        try:
+            if full and stream is sys.stdout: stream.write("\n") # asks the disk again: what has failed is no longer in the buffer
+            stream.flush()
         except OSError: lost.append(stream)
     for stream in lost: os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if lost and full: complain("The output cannot be written: its disk is full. Make room, or write elsewhere.", 1)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from importlib import metadata
 from typing import NamedTuple
 
@@ -98,6 +99,7 @@ USES = [
 ]
 
 
+@lru_cache
 def native_packages() -> list[str]:
     "Names of the installed packages that bring compiled code."
     def compiled(file): return re.search(r"\.(so|pyd)(\.|$)", file.name)
