@@ -4,17 +4,20 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab env prepare outputs lock clean
+.PHONY: help report test old-processor lab env prepare outputs lock clean
 
 help:     ## this list
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 24
 
 report: env  ## run the notebooks: tables, figures and one HTML report in data/runs/demo (ARGS="--profile smoke")
 	$(BIN)/song-metric report $(ARGS)
 
 test: env  ## every test: notebooks, command line, a smoke run, the repository's own consistency
 	$(BIN)/nbdev_test --n_workers 2 --do_print --timing
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+old-processor: env  ## does every package work on old processors? (needs qemu-user)
+	$(BIN)/python tools/old_processor.py $(ARGS)
 
 lab: env  ## read and rerun the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs
