@@ -161,3 +161,13 @@ def test_one_helper_makes_relative_paths():
     package = Path(runs.__file__).parent
     uses = [path.name for path in package.rglob("*.py") for _ in range(path.read_text(encoding="utf-8").count("relpath("))]
     assert uses == ["runs.py"]
+
+
+def test_pages_where_this_python_has_no_templates(monkeypatch, tmp_path):
+    "nbconvert may lie elsewhere than this Python (PYTHONPATH, a user's own packages)."
+    from jupyter_core import paths
+    from song_metric.pages import chapter_page
+    monkeypatch.setattr(paths, "ENV_JUPYTER_PATH", [str(tmp_path)])
+    monkeypatch.setattr(paths, "SYSTEM_JUPYTER_PATH", [str(tmp_path)])
+    toy = report.toy_notebook(tmp_path / "toy.ipynb", "a = 1")
+    assert "<h1" in chapter_page(toy)
