@@ -4,17 +4,20 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab env prepare outputs lock clean
+.PHONY: help report test old-processor lab env prepare outputs lock clean
 
 help:     ## this list
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 24
 
 report: env  ## run the notebooks: tables, figures and one HTML report in data/runs/demo (ARGS="--profile smoke")
 	$(BIN)/song-metric report $(ARGS)
 
 test: env  ## every test: notebooks, command line, a smoke run, the repository's own consistency
 	$(BIN)/nbdev_test --n_workers 2 --do_print --timing
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+old-processor: env  ## does every package work on old processors? (needs qemu-user)
+	$(BIN)/python tools/old_processor.py $(ARGS)
 
 lab: env  ## read and rerun the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs
@@ -22,7 +25,7 @@ lab: env  ## read and rerun the notebooks in JupyterLab
 env: $(VENV)/.installed  ## the environment in .venv, from requirements.lock
 
 $(VENV)/.installed: requirements.lock settings.ini setup.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "song_metric needs Python 3.10 or newer, and $(PYTHON) is older or not there. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "song_metric needs Python 3.11 or newer, and $(PYTHON) is older or not there. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

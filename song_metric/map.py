@@ -22,8 +22,8 @@ import numpy as np
 import soundfile as sf
 
 from .data import AudioError, in_parallel, plain_text, read_middle
-from .runs import RunError, written
-from .space import SongSpace, relative
+from .runs import RunError, relative, written
+from .space import SongSpace
 
 # %% ../nbs/map.ipynb #map-005
 MOST = 20_000 # songs on a map

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['STYLE', 'TEMPLATE', 'FIGURES', 'WORDS', 'page', 'html_table', 'markdown', 'formula', 'draw_formulas', 'readable',
-           'clean_output', 'code_style', 'chapter_page', 'duration', 'time_of', 'rows_of', 'number', 'verdict',
-           'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold', 'rounded',
-           'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html', 'pairs_html', 'map_html', 'run_page',
-           'write_pages']
+           'clean_output', 'code_style', 'template_folders', 'chapter_page', 'duration', 'time_of', 'rows_of', 'number',
+           'verdict', 'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold',
+           'rounded', 'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html', 'pairs_html', 'map_html',
+           'run_page', 'write_pages']
 
 # %% ../nbs/pages.ipynb #pages-002
 import base64
@@ -17,6 +17,7 @@ import math
 import re
 from collections import Counter
 from html import escape
+from importlib import metadata
 from pathlib import Path
 
 from .runs import outputs, read_manifest, written
@@ -149,6 +150,13 @@ def code_style() -> str:
     return f"\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n.highlight, .highlight pre {{ background: var(--tint); }}\n"
 
 
+def template_folders() -> list[str]:
+    "Where nbconvert's own templates lie, by the list of its files: it looks in this Python's folder only, and may be installed elsewhere."
+    files = metadata.files("nbconvert") or []
+    found = [file for file in files if file.parts[-2:] == ("basic", "index.html.j2")]
+    return [str(Path(file.locate()).resolve().parent.parent) for file in found]
+
+
 def chapter_page(path, links: str = "") -> str:
     "The HTML page of the executed notebook at `path`. `links`: HTML of a line of links for its head."
     import nbformat
@@ -157,7 +165,8 @@ def chapter_page(path, links: str = "") -> str:
     notebook = nbformat.read(str(path), 4)
     title = next((match[1] for cell in notebook.cells if cell.cell_type == "markdown" and (match := re.search(r"^# (.+)$", cell.source, re.M))), Path(path).parent.name)
     readable(notebook)
-    exporter = HTMLExporter(template_name="basic", template_file="chapter.html.j2", extra_loaders=[DictLoader({"chapter.html.j2": TEMPLATE})], exclude_anchor_links=True)
+    exporter = HTMLExporter(template_name="basic", template_file="chapter.html.j2", extra_loaders=[DictLoader({"chapter.html.j2": TEMPLATE})],
+                            extra_template_basedirs=template_folders(), exclude_anchor_links=True)
     body, _ = exporter.from_notebook_node(notebook)
     return page(title, f"<nav>{links}</nav>\n{body}", code_style())
 

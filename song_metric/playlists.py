@@ -27,8 +27,8 @@ import soundfile as sf
 
 from .baselines import PCAEmbedding, cut_patches
 from .data import AudioError, plain_text, plot_text, read_middle
-from .runs import RunError, write_json, written
-from .space import SongSpace, relative
+from .runs import RunError, relative, write_json, written
+from .space import SongSpace
 from .spectrograms import FLOOR_DB, SpectrogramSettings, linear_filters, spectrograms
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-006

@@ -37,7 +37,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .pages import duration, rows_of, verdict, write_pages
-from .runs import RunError, alone, cache_home, changed_output, file_sha256, home, made_folder, outputs, read_manifest, run_dir, state_of, unwritable, why_not, write_json, written
+from .runs import RunError, alone, cache_home, changed_output, file_sha256, home, made_folder, outputs, read_manifest, relative, run_dir, state_of, tool_folders, unwritable, why_not, write_json, written
 
 # %% ../nbs/report.ipynb #report-005
 class UsageError(RunError):
@@ -237,7 +237,7 @@ def folder_digest(folder, skip=()) -> str:
         folders.sort()
         for name in sorted(files):
             path = os.path.join(root, name)
-            line = f"\0{os.path.relpath(path, folder)}\0{state_of(path)}"
+            line = f"\0{relative(path, folder)}\0{state_of(path)}"
             digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
@@ -345,7 +345,7 @@ def tidy_streams(path) -> None:
 def kernel_environment(width: int) -> dict[str, str]:
     "Environment of a kernel whose progress bars are shown in `width` columns, without warnings that are no concern here."
     quiet = "ignore:IProgress not found" # tqdm, on widgets that only JupyterLab shows
-    return {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_NCOLS": str(max(30, min(width - 8, 92))),
+    return {**os.environ, **tool_folders(), "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_NCOLS": str(max(30, min(width - 8, 92))),
             "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))}
 
 
@@ -418,7 +418,7 @@ def run_chapter(notebook: Notebook, folder, parameters: dict, code: str, outside
     sounds = sounds_digest(folder.parent)
     if (folder / "manifest.json").exists(): os.replace(folder / "manifest.json", folder / ".previous.json")
     (folder / "notebook.html").unlink(missing_ok=True)
-    given = {**parameters, "run": Path(os.path.relpath(folder.parent, notebook.path.parent)).as_posix()}
+    given = {**parameters, "run": relative(folder.parent, notebook.path.parent)}
     execute(notebook, folder, {name: given[name] for name in notebook.parameters if name in given}, screen)
     manifest = read_manifest(folder)
     (folder / ".kernel.log").unlink(missing_ok=True)

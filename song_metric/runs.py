@@ -7,9 +7,10 @@ __all__ = ['ELSEWHERE', 'WHY_NOT', 'NO_LOCKS', 'PACKAGES', 'RunError', 'run_dir'
            'why_not', 'unwritable', 'refusals_told', 'made_folder', 'aside_of', 'is_device', 'settle', 'put', 'written',
            'tell', 'take', 'holder', 'alone', 'write_json', 'read_manifest', 'outputs', 'stat_of', 'state_of',
            'changed_output', 'read_artifact', 'package_versions', 'home', 'cache_home', 'source_folder', 'git_state',
-           'peak_memory_mb', 'device_name', 'Chapter']
+           'relative', 'usual_places', 'can_write', 'tool_folders', 'peak_memory_mb', 'device_name', 'Chapter']
 
 # %% ../nbs/runs.ipynb #runs-002
+import atexit
 import errno
 import hashlib
 import json
@@ -299,7 +300,9 @@ def home() -> Path:
 def cache_home() -> Path:
     "The folder for what can be made or fetched again: the variable SONG_METRIC_CACHE, else `data/cache` of the clone, else `.cache/song_metric` in the user's folder."
     if os.environ.get("SONG_METRIC_CACHE"): return Path(os.environ["SONG_METRIC_CACHE"]).expanduser().resolve()
-    return home() / "data" / "cache" if (home() / "settings.ini").exists() else Path.home() / ".cache" / "song_metric"
+    if (home() / "settings.ini").exists(): return home() / "data" / "cache"
+    try: return Path.home() / ".cache" / "song_metric"
+    except RuntimeError: raise RunError("This user has no home folder: name a folder for what is kept in the variable SONG_METRIC_CACHE.") from None
 
 
 def source_folder(name: str, data: str = "") -> Path:
@@ -314,6 +317,45 @@ def git_state(folder=None) -> dict:
     def git(*words): return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
     try: return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError): return {"commit": None, "dirty": None}
+
+# %% ../nbs/runs.ipynb #runs-021c
+def relative(path, folder, rules=os.path) -> str:
+    "`path` as seen from `folder`, with forward slashes; absolute where no relative path leads there (another drive). `rules`: `ntpath` for those of Windows."
+    try: seen = rules.relpath(path, folder)
+    except ValueError: seen = rules.abspath(path)
+    return seen.replace(rules.sep, "/")
+
+# %% ../nbs/runs.ipynb #runs-021f
+def usual_places() -> dict[str, Path]:
+    "Variable → the folder in which the tool that heeds it likes to write, by the XDG base directories."
+    user = Path(os.path.expanduser("~"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or user / ".cache")
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or user / ".config")
+    data = Path(os.environ.get("XDG_DATA_HOME") or user / ".local" / "share")
+    return {"NUMBA_CACHE_DIR": cache / "numba", "MPLCONFIGDIR": config / "matplotlib",
+            "IPYTHONDIR": user / ".ipython", "JUPYTER_CONFIG_DIR": user / ".jupyter",
+            "JUPYTER_DATA_DIR": data / "jupyter", "JUPYTER_RUNTIME_DIR": data / "jupyter" / "runtime"}
+
+
+def can_write(folder) -> bool:
+    "Whether this process may write in a folder, or make it."
+    folder = Path(folder)
+    if not folder.is_absolute(): return False # `~` of a user without a home
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)
+
+
+def tool_folders() -> dict[str, str]:
+    "Variable → another folder, for those tools whose usual place cannot be written and that the user has given no other."
+    found = [name for name, place in usual_places().items()
+             if not os.environ.get(name) and not can_write(place)]
+    if not found: return {}
+    try: base = cache_home() / "tools"
+    except RunError: base = Path()
+    if not can_write(base):
+        base = Path(tempfile.mkdtemp(prefix="song_metric-"))
+        atexit.register(shutil.rmtree, base, ignore_errors=True)
+    return {name: str(base / name.lower()) for name in found}
 
 # %% ../nbs/runs.ipynb #runs-022
 def peak_memory_mb() -> float | None:

@@ -7,9 +7,9 @@ __all__ = ['CODES', 'ENCODER', 'POOLING', 'EXACT_UP_TO', 'INDEX_UP_TO', 'COPY', 
            'measured', 'exact_search', 'build_index', 'read_song', 'sound_files', 'SongSpace', 'position', 'point',
            'distance', 'search', 'ensure_index', 'is_copy', 'first_of_each', 'nearest_positions', 'nearest',
            'neighbours', 'find', 'describe', 'resolve', 'save', 'space_locked', 'save_of', 'replace_space',
-           'move_parts', 'clear_up', 'write_parts', 'keeps_encoder', 'saved_facts', 'relative', 'space_facts', 'part',
-           'load', 'read_parts', 'read_songs', 'read_index', 'encode', 'twin', 'encode_file', 'free_id', 'add',
-           'extend', 'add_to']
+           'move_parts', 'clear_up', 'write_parts', 'keeps_encoder', 'saved_facts', 'space_facts', 'part', 'load',
+           'read_parts', 'read_songs', 'read_index', 'encode', 'twin', 'encode_file', 'free_id', 'add', 'extend',
+           'add_to']
 
 # %% ../nbs/space.ipynb #space-002
 import difflib
@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from .data import AudioError, CATALOG_COLUMNS, REJECTED_COLUMNS, in_parallel, load_catalog, load_table, plain_text, read_middle, save_table
-from .runs import RunError, alone, file_digest, made_folder, read_artifact, refusals_told, settle, write_json
+from .runs import RunError, alone, file_digest, made_folder, read_artifact, refusals_told, relative, settle, write_json
 from .spectrograms import SpectrogramSettings, load_settings, song_examples
 
 # %% ../nbs/space.ipynb #space-005
@@ -101,7 +101,7 @@ def sound_files(files, root=None) -> list[tuple[str, Path]]:
         if not given.exists(): raise RunError(f"There is no file {str(given)!r}.")
         for path in [given / name for name in candidates(given)[0]] if given.is_dir() else [given]:
             base = Path(root) if root else given if given.is_dir() else given.parent
-            found.append((Path(os.path.relpath(path, base)).as_posix(), path))
+            found.append((relative(path, base), path))
     return found
 
 # %% ../nbs/space.ipynb #space-015
@@ -391,12 +391,6 @@ def saved_facts(self, aside: Path) -> dict:
         settings=self.settings and asdict(self.settings),
         files={path.name: file_digest(path) for path in sorted(files, key=lambda path: path.name)})
     return facts | dict(save=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16])
-
-
-def relative(path: str, folder) -> str:
-    "`path` as seen from `folder`, with forward slashes; absolute where no relative path leads there (another drive)."
-    try: return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError: return os.path.abspath(path)
 
 # %% ../nbs/space.ipynb #space-032
 FACTS = dict(songs=int, dimension=int, codes=str, pooling=str, seed=int, encoder=bool, recall=(int, float))

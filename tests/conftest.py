@@ -7,6 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: two processes share the tests
+if SIDE_BY_SIDE: os.environ.setdefault("OMP_NUM_THREADS", "1")  # each has one core: no threads that wait for each other
+
 from song_metric.report import toy_notebook
 
 FIRST = """
@@ -25,6 +28,16 @@ import sys
 for i in range(50): print(f"\\r{i + 1}/50 steps", end="", file=sys.stderr, flush=True)
 print(file=sys.stderr)
 """
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    "Side by side, tests that share a fixture stay in one process: those of the smoke run, which begins, and those of each file, the larger files first."
+    if not SIDE_BY_SIDE: return
+    for item in items:
+        group = "smoke" if "smoke" in item.fixturenames else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: ("smoke" not in item.fixturenames, -item.path.stat().st_size, item.path.name))
 
 
 @pytest.fixture(autouse=True, scope="session")

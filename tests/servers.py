@@ -33,13 +33,14 @@ song.sounds = {}
 
 
 class Server(ThreadingHTTPServer):
-    "`files`: path → bytes, served with ranges. `faults`: kind → share of the requests that meet it. `log`: the paths asked for. `sent`: path → times it was sent whole. `ranges`: the ranges asked for. `met`: fault → times it was met."
+    "`files`: path → bytes, served with ranges. `faults`: kind → share of the requests that meet it. `log`: the paths asked for. `sent`: path → times it was sent whole. `ranges`: the ranges asked for. `met`: fault → times it was met. `answers`: path → what a function of the query answers there (body, status, headers), or None."
     daemon_threads = True
 
-    def __init__(self, faults=None, files=None, secret="", previews=True):
+    def __init__(self, faults=None, files=None, secret="", previews=True, answers=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults, self.files, self.secret, self.previews = faults or {}, files or {}, secret, previews
         self.log, self.sent, self.ranges, self.agents, self.tokens, self.met, self.lock, self.random = [], {}, [], set(), set(), Counter(), threading.Lock(), random.Random(0)
+        self.answers = answers or {}
         self.base = f"http://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self):
@@ -105,6 +106,8 @@ class Handler(BaseHTTPRequestHandler):
         server.agents.add(self.headers.get("User-Agent"))
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         parts = url.path.strip("/").split("/")
+        told = server.answers.get(url.path, lambda query: None)(query)
+        if told: return self.answer(told[0], told[1], **told[2])
         if url.path in server.files: return self.file(server.files[url.path], url.path)
         if parts[0] == "preview": return self.preview(int(parts[1].removesuffix(".mp3")), url.path)
         if self.fault(server.drawn("429", "500", "503", "page", "quota" if parts[0] != "v1" else "", "cut"), b"{" * 200): return

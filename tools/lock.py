@@ -1,4 +1,4 @@
-"Renew requirements.lock from settings.ini: one file for Python 3.10 and newer on every platform (needs `pip install uv`)."
+"Renew requirements.lock from settings.ini: one file for Python 3.11 and newer on every platform (needs `pip install uv`)."
 import subprocess
 from configparser import ConfigParser
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PINNED = {"torch": "torch==2.13.0"}                # one release for all, whatever is newest
 LEFT_OUT = ("nvidia-", "cuda-", "triton")          # torch brings those that its build needs
 HEADER = """\
-# Every version, for Python 3.10 and newer on any platform. Made by `make lock` from settings.ini.
+# Every version, for Python 3.11 and newer on any platform. Made by `make lock` from settings.ini.
 # torch brings its own CUDA packages where its build asks for them, so they are not pinned here.
 """
 

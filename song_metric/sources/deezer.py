@@ -11,7 +11,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from ..data import checked_songs, plain_text
-from ..downloads import DownloadError, Passing, RateLimit, Web, check_tracks, fetch_json, fetch_previews, load_tracks
+from ..downloads import DownloadError, Passing, RateLimit, Web, check_tracks, fetch_json, fetch_previews, load_tracks, spoken, text_at
 from ..runs import RunError, source_folder
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-005
@@ -25,21 +25,28 @@ def check_answer(answer: dict) -> None:
     "A `DownloadError` for an answer that tells of a failure."
     error = answer.get("error")
     if not error: return
-    code, words = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, error)
-    raise (Passing if code in (4, 700) else DownloadError)(f"Deezer answers: {plain_text(words or 'an error without words')} (code {code})", 404 if code == 800 else None)
+    code = error.get("code") if isinstance(error, dict) else None
+    said = spoken(answer) or text_at(error, "type") or "an error without words"
+    kind = Passing if code in (4, 700) else DownloadError
+    raise kind(f"Deezer answers: {said} (code {plain_text(code)})", 404 if code == 800 else None)
 
 
 def entries(web: Web, url: str, **params):
     "Yield the entries of a list, page after page."
-    while url:
+    asked = set()
+    while url and url not in asked: # a list that leads back to itself has ended
+        asked.add(url)
         page = fetch_json(web, url, check=check_answer, params=params or None)
-        yield from (entry for entry in page.get("data") or [] if isinstance(entry, dict) and "id" in entry)
-        url, params = page.get("next"), {}
+        data = page.get("data") if isinstance(page.get("data"), list) else []
+        yield from (entry for entry in data if isinstance(entry, dict) and entry.get("id") is not None)
+        url, params = text_at(page, "next"), {}
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-009
 def find_genres(web: Web, base: str, wanted: str) -> dict[str, int]:
     "{name: id} of the genres named in a text, parted by commas; all where it is empty. A `RunError` that lists those there are, for a name that is none of them."
-    known = {plain_text(genre["name"]): genre["id"] for genre in entries(web, f"{base}/genre") if genre["id"] != 0} # 0 stands for all of them
+    found = [(plain_text(text_at(genre, "name")), genre["id"]) for genre in entries(web, f"{base}/genre")]
+    known = {name: number for name, number in found if name and number != 0} # 0 stands for all of them
+    if not known: raise RunError("Deezer lists no genres: it may offer nothing in your country.")
     names = {name.casefold(): name for name in known}
     asked = [name.strip() for name in wanted.split(",") if name.strip()]
     if unknown := [name for name in asked if name.casefold() not in names]: raise RunError(f"Deezer has no genre {unknown[0]!r}. There are: {', '.join(sorted(known))}.")
@@ -48,7 +55,9 @@ def find_genres(web: Web, base: str, wanted: str) -> dict[str, int]:
 
 def track_row(entry: dict, genre: str) -> dict:
     "What is to be known of a track in an answer."
-    return dict(song_id=str(entry["id"]), url=entry.get("preview") or "", genre=genre, artist=(entry.get("artist") or {}).get("name", ""), album=(entry.get("album") or {}).get("title", ""), title=entry.get("title", ""), licence="")
+    return dict(song_id=str(entry["id"]), url=text_at(entry, "preview"), genre=genre,
+                artist=text_at(entry, "artist", "name"), album=text_at(entry, "album", "title"),
+                title=text_at(entry, "title"), licence="")
 
 
 def genre_tracks(web: Web, base: str, genre: str, genre_id: int, songs_per_artist: int):
@@ -74,7 +83,7 @@ def fetch(
     try: known = find_genres(web, base, genres)
     except DownloadError as error: raise RunError(f"Deezer cannot be asked for its genres: {error}.") from None
     tracks = lambda genre: genre_tracks(web, base, genre, known[genre], songs_per_artist)
-    renew = lambda track: fetch_json(web, f"{base}/track/{track['song_id']}", check=check_answer).get("preview")
+    renew = lambda track: text_at(fetch_json(web, f"{base}/track/{track['song_id']}", check=check_answer), "preview")
     return fetch_previews(web, source_folder("deezer", data), list(known), songs_per_genre, tracks, renew)[1]
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-012

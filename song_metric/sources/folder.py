@@ -19,7 +19,7 @@ import mutagen.asf
 
 from ..audio import AudioError, open_ffmpeg
 from ..data import file_facts, plain_text, sound_facts, with_facts
-from ..runs import RunError
+from ..runs import RunError, relative
 
 # %% ../../nbs/sources/folder.ipynb #folder-006
 SOURCE = dict(name="folder", title="Your own music, labelled by folders or tags", licence="as your files", citation="", size="as your files", time="40 seconds for 1,000 songs (two cores)",
@@ -34,7 +34,7 @@ COMPANIONS = frozenset("""jpg jpeg png gif bmp webp tif tiff svg heic ico txt md
 def candidates(folder) -> tuple[list[str], list[dict]]:
     "Relative POSIX paths of the files that may be music, sorted, and rejected rows for folders that cannot be read."
     found, rejected, seen = [], [], set()
-    def unreadable(error): rejected.append(dict(path=shown(os.path.relpath(error.filename, folder)), reason=f"a folder that cannot be read: {error.strerror}"))
+    def unreadable(error): rejected.append(dict(path=shown(relative(error.filename, folder)), reason=f"a folder that cannot be read: {error.strerror}"))
     for here, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
         there = os.stat(here)
         if (there.st_dev, there.st_ino) in seen:
@@ -44,7 +44,7 @@ def candidates(folder) -> tuple[list[str], list[dict]]:
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
         named = [name for name in folders if Path(name).suffix[1:].lower() in SOUNDS]
         names = [name for name in files if not name.startswith(".") and Path(name).suffix[1:].lower() not in COMPANIONS]
-        found += [Path(os.path.relpath(os.path.join(here, name), folder)).as_posix() for name in names + named]
+        found += [relative(os.path.join(here, name), folder) for name in names + named]
     return sorted(found), rejected
 
 
