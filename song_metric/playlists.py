@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TURN', 'FLUIDITY', 'WRITERS', 'step_cost', 'turn_cost', 'squared_distances', 'fluidity', 'corridor', 'step_costs',
-           'places', 'cheapest_way', 'between', 'fluid_way', 'Playlist', 'file_uri', 'write_m3u8', 'write_xspf',
+           'places', 'cheapest_way', 'songs_between', 'fluid_way', 'Playlist', 'file_uri', 'write_m3u8', 'write_xspf',
            'write_playlist_json', 'require_different', 'path', 'through', 'first_without_copies', 'around', 'mix',
            'straight_line', 'random_walk', 'compare_paths', 'path_table', 'retrieval', 'suggestions',
            'suggestion_table', 'PCADecoder', 'join_patches', 'decoded', 'in_betweens', 'plot_in_betweens',
@@ -117,7 +117,7 @@ def cheapest_way(squared, same, costs, layers) -> list[int]:
     return [int(song) for song in way[::-1]]
 
 
-def between(space: SongSpace, a: int, b: int, n: int, without=(), copies: bool = False) -> np.ndarray:
+def songs_between(space: SongSpace, a: int, b: int, n: int, without=(), copies: bool = False) -> np.ndarray:
     """The songs that a way of `n` songs from `a` to `b` may take, in the order of a `corridor`.
 
     Without `copies`, none is a copy of another, of an end or of a song in `without`.
@@ -135,7 +135,7 @@ def fluid_way(space: SongSpace, a: int, b: int, n: int, width: int = 40, without
     "Positions of a fluid playlist of exactly `n` songs from `a` to `b`, none a copy of another unless `copies`. Where too few artists lie between to keep them apart, artists do not count; a `RunError` where there are too few songs."
     if n < 2 or a == b: raise RunError("A path leads from one song to another: give two songs, and a length of 2 or more.")
     if n == 2: return [a, b]
-    songs = between(space, a, b, n, without, copies)
+    songs = songs_between(space, a, b, n, without, copies)
     if len(songs) < n: raise RunError(f"A path of {n} songs needs more songs than this space has left ({len(songs)}{'' if copies else ', each counted once'}): ask for a shorter one.")
     squared, same, costs = step_costs(space, songs)
     for apart in (same, np.zeros_like(same)):
