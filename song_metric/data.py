@@ -470,8 +470,15 @@ def count_reasons(rejected: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_enough(catalog: pd.DataFrame, rejected: pd.DataFrame, songs: int = 10, labels: int = 2) -> None:
-    "A `RunError` where fewer than `songs` songs or `labels` labels are left; it names the main reasons why files were rejected."
-    if len(catalog) >= songs and catalog["genre"].nunique() >= labels: return
+    """A `RunError` where fewer than `songs` songs or `labels` labels are left, or none has two songs.
+
+    It names the main reasons why files were rejected.
+    """
+    if len(catalog) >= songs and catalog["genre"].nunique() >= labels:
+        if catalog["genre"].duplicated().any(): return
+        alone = f"None of the {len(catalog)} labels has two songs"
+        remedy = "choose another label (parameter `label`)"
+        raise RunError(f"{alone}, and the report compares songs of one label: {remedy}.")
     why = "; ".join(f"{row.files} × {row.why}" for row in count_reasons(rejected).head(3).itertuples())
     raise RunError(f"Only {len(catalog)} usable song(s) with {catalog['genre'].nunique()} label(s) are left, and the report needs at least {songs} songs and {labels} labels: "
                    f"add music, or choose another label (parameter `label`)." + (f" {len(rejected)} file(s) were rejected ({why}); rejected.csv lists them." if len(rejected) else ""))
