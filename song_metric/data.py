@@ -29,7 +29,7 @@ import threading
 import unicodedata
 from collections import Counter
 from contextlib import closing, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import joblib
@@ -112,9 +112,12 @@ def plot_text(text, longest: int = 28) -> str:
 
 # %% ../nbs/00_data.ipynb #00_data-017c
 ALIKE = str.maketrans("‘’‛ʼ`´′“”„‟‐‑‒–—―−", "'" * 7 + '"' * 4 + "-" * 7)
-UNSEEN = re.compile("[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+UNSEEN = re.compile(  # what Unicode lets be ignored (Default_Ignorable_Code_Point)
+    "[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
 
 
+@lru_cache(maxsize=1 << 17)
 def same_name(text) -> str:
     """What names that read the same have in common; '' for no name.
 

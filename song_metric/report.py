@@ -164,7 +164,7 @@ def default_run(profile: str, source: str, data: str, label: str = "") -> str:
     """The run's name when none is given, such as `folder-my-music-1f2e3d` or `demo`.
 
     The profile for the demo's songs; else the source, the name of the folder (or table) `data`
-    with a checksum of its path, a `label` other than the profile's, and a profile other than `demo`.
+    with a checksum of its path, a `label` other than the profile's, and a profile but `demo`.
     """
     def plain(text): return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60]
     parts = [] if source == "demo" else [source]

@@ -218,13 +218,14 @@ def first_of_each(self, songs, before=()) -> list[int]:
 def nearest_positions(self, query, k: int = 10, *, other_artists: bool = False, genre: str | None = None, copies: bool = True, without=()) -> tuple[np.ndarray, np.ndarray]:
     "Positions and distances of the `k` songs nearest to `query` (never itself), as the filters have it; fewer where there are no more. `without`: positions left out (with `copies=False`, their copies too)."
     vector, own = self.point(query)
+    out = [*without, *([own] if own is not None else [])]
     wanted, reach, artist = self._label(genre), k + 1 + len(without), self._artist(query, own) if other_artists else -1
     while True:
         near, distance = self.search(vector, reach)
-        keep = ~np.isin(near, [*without, *([own] if own is not None else [])])
+        keep = ~np.isin(near, out)
         if wanted is not None: keep &= self.genres[near] == wanted
         if artist >= 0: keep &= self.artists[near] != artist
-        if not copies: keep &= np.isin(near, self.first_of_each(near[keep], [*without, *([own] if own is not None else [])]))
+        if not copies: keep &= np.isin(near, self.first_of_each(near[keep], out))
         if keep.sum() >= k or reach >= len(self): return near[keep][:k], distance[keep][:k]
         reach *= 4
 

@@ -67,7 +67,7 @@ def test_the_most_frequent_spelling_is_shown_and_of_level_ones_the_first():
 def test_labels_in_several_spellings_are_one(tmp_path):
     spellings = ["vaporwave", "Vaporwave", "VAPORWAVE ", "Forro\u0301", "Forró", "forró"]
     for seed, name in enumerate(spellings):
-        write_song(tmp_path / f"{seed}.flac", seed, **dict.fromkeys(["genre", "artist", "album"], name))
+        write_song(tmp_path / f"{seed}.flac", seed, genre=name, artist=name, album=name)
     for label in ("genre", "artist", "album"):
         songs, _ = build_catalog("folder", data=str(tmp_path), label=label, workers=1)
         for name in ("genre", "artist", "album"):
