@@ -20,7 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 
-from .data import quiet_stderr
+from .data import quiet_stderr, same_name
 from .runs import RunError
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-006
@@ -156,7 +156,7 @@ class Patches(TransformerMixin, BaseEstimator):
 # %% ../nbs/02_baselines.ipynb #02_baselines-030
 def artist_groups(songs):
     "The group of each song, as an array of str: its artist, or the song itself where the artist is unknown or alone in a label."
-    artist = songs["artist"].fillna("").astype(str).str.strip().str.casefold()
+    artist = songs["artist"].fillna("").map(same_name)
     per_label = artist.groupby(songs["genre"]).nunique()
     alone = set(artist[songs["genre"].map(per_label) < 2])
     single = artist.eq("") | artist.isin(alone)

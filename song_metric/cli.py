@@ -140,7 +140,7 @@ def summarise(folder) -> dict:
     songs = None
     if catalog:
         import csv
-        with open(catalog, encoding="utf-8", newline="") as file: songs = sum(1 for _ in csv.reader(file)) - 1
+        with open(catalog, encoding="utf-8", errors="replace", newline="") as file: songs = sum(1 for _ in csv.reader(file)) - 1
     keep = ("embedding", "pooling", "clusterer", "v_measure", "ami", "precision_at_10")
     return dict(run=folder.name, profile=facts.get("profile"), source=facts.get("source"), seed=facts.get("seed"), state=facts.get("state", "by hand"), time=facts.get("time"), songs=songs,
                 chapters=len(done), chapters_in_all=len(facts.get("chapters", done)), report=str(folder / "report.html") if (folder / "report.html").exists() else None,

@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from .baselines import artist_groups
-from .data import plot_text
+from .data import one_spelling, plot_text, same_name
 from .playlists import squared_distances
 from .visualization import COLOURS, genre_palette, part_labels
 
@@ -119,7 +119,7 @@ def genre_table(vectors, songs: pd.DataFrame, near, distances, halves) -> pd.Dat
     shares, first = label_shares(near, genres), label_shares(near[:, :1], genres)
     number = np.searchsorted(names, genres)
     own, other = shares[np.arange(len(genres)), number], 1 - first[np.arange(len(genres)), number]
-    artists = songs["artist"].fillna("").str.strip().str.casefold().replace("", np.nan).groupby(genres).nunique().reindex(names)
+    artists = songs["artist"].fillna("").map(same_name).replace("", np.nan).groupby(genres).nunique().reindex(names)
     known = ~np.isnan(halves).all(axis=0)
     mean, deviation = (np.array([f(halves[:, g]) if known[g] else np.nan for g in range(len(names))]) for f in (np.mean, np.std))
     return pd.DataFrame(dict(genre=names, songs=sizes, artists=artists.to_numpy(), spread=spreads(vectors, genres), overlap=average_by(other, genres), own_neighbours=average_by(own, genres), by_chance=(sizes - 1) / max(1, len(genres) - 1),
@@ -285,11 +285,10 @@ def plot_artists(distances, names, genres):
 
 # %% ../nbs/07_geometry.ipynb #07_geometry-037
 def artist_names(songs: pd.DataFrame, least: int = 2) -> np.ndarray:
-    "The artist of each song, spelt as the first time (capitals make no difference); '' where the artist is unknown or has fewer than `least` songs."
-    names = songs["artist"].fillna("").astype(str).str.strip()
-    key = names.str.casefold()
-    first = names.groupby(key).transform("first")
-    return first.where((key != "") & (key.groupby(key).transform("size") >= least), "").to_numpy(str)
+    "The artist of each song in one spelling; '' where unknown or of fewer than `least` songs."
+    names = one_spelling(songs["artist"].fillna("").astype(str).str.strip())
+    key = names.map(same_name)
+    return names.where((key != "") & (key.groupby(key).transform("size") >= least), "").to_numpy(str)
 
 
 def artist_table(vectors, songs: pd.DataFrame, prior: float = 100, most: int = 100) -> tuple[pd.DataFrame, np.ndarray]:
@@ -313,7 +312,7 @@ def some(names, most: int = 8) -> str:
 
 def limits(songs: pd.DataFrame, halves, k: int) -> list[str]:
     "What cannot be said of these songs, a sentence each."
-    genres, artist = songs["genre"].to_numpy(str), songs["artist"].fillna("").str.strip().str.casefold()
+    genres, artist = songs["genre"].to_numpy(str), songs["artist"].fillna("").map(same_name)
     names, sizes = np.unique(genres, return_counts=True)
     artists, known = artist[artist != ""].groupby(genres[artist != ""]).nunique().reindex(names).fillna(0), artist.ne("").groupby(genres).mean()
     said = []

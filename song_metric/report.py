@@ -161,13 +161,21 @@ def load_profile(nbs, name: str) -> dict:
     return {str(key): value for key, value in values.items()}
 
 # %% ../nbs/report.ipynb #report-022
-def default_run(profile: str, source: str, data: str) -> str:
-    "The run's name when none is given: the profile for the demo's songs, else source and folder name, such as `folder-my-music`."
-    if source == "demo": return profile
-    name = Path(data).name if data else ""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60]
-    if plain != name: plain = f"{plain or 'music'}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:4]}"
-    return "-".join(part for part in (source, plain, "" if profile == "demo" else profile) if part)
+def default_run(profile: str, source: str, data: str, label: str = "") -> str:
+    """The run's name when none is given, such as `folder-my-music-1f2e3d` or `demo`.
+
+    The profile for the demo's songs; else the source, the name of the folder (or table) `data`
+    with a checksum of its path, a `label` other than the profile's, and a profile but `demo`.
+    """
+    def plain(text): return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60]
+    parts = [] if source == "demo" else [source]
+    if data and source != "demo":
+        path = os.fsencode(os.path.abspath(data))
+        parts += [plain(Path(data).name) or "music", hashlib.sha256(path).hexdigest()[:6]]
+    if label: parts.append(plain(label) or "label")
+    if source == "demo": parts.insert(0, profile)
+    elif profile != "demo": parts.append(profile)
+    return "-".join(parts)
 
 # %% ../nbs/report.ipynb #report-025
 BOOKKEEPING = {"song_metric.runs", "song_metric.report", "song_metric.pages", "song_metric.cli"}
@@ -478,7 +486,8 @@ def make_plan(profile="demo", run=None, overrides=None, nbs=None, root=None) -> 
     overridden = any(value != base.parameter(name) for name, value in typed.items() if name not in ("workers", "source", "data"))
     draft = replace(base, values=values, overridden=overridden)
     check_source(draft)
-    name = run or default_run(profile, draft.source, values.get("data", ""))
+    label = "" if draft.parameter("label") == base.parameter("label") else draft.parameter("label")
+    name = run or default_run(profile, draft.source, values.get("data", ""), label)
     try: folder = run_dir(name, Path(root or nbs.parent / "data" / "runs").resolve())
     except RunError as error: raise UsageError(str(error)) from None
     return replace(draft, folder=folder)

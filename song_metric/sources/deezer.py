@@ -10,7 +10,7 @@ __all__ = ['SOURCE', 'BASE', 'check_answer', 'entries', 'find_genres', 'track_ro
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 
-from ..data import checked_songs, plain_text
+from ..data import checked_songs, plain_text, same_name
 from ..downloads import DownloadError, Passing, RateLimit, Web, check_tracks, fetch_json, fetch_previews, load_tracks, spoken, text_at
 from ..runs import RunError, source_folder
 
@@ -47,10 +47,10 @@ def find_genres(web: Web, base: str, wanted: str) -> dict[str, int]:
     found = [(plain_text(text_at(genre, "name")), genre["id"]) for genre in entries(web, f"{base}/genre")]
     known = {name: number for name, number in found if name and number != 0} # 0 stands for all of them
     if not known: raise RunError("Deezer lists no genres: it may offer nothing in your country.")
-    names = {name.casefold(): name for name in known}
+    names = {same_name(name): name for name in known}
     asked = [name.strip() for name in wanted.split(",") if name.strip()]
-    if unknown := [name for name in asked if name.casefold() not in names]: raise RunError(f"Deezer has no genre {unknown[0]!r}. There are: {', '.join(sorted(known))}.")
-    return {names[name.casefold()]: known[names[name.casefold()]] for name in asked} or known
+    if unknown := [name for name in asked if same_name(name) not in names]: raise RunError(f"Deezer has no genre {unknown[0]!r}. There are: {', '.join(sorted(known))}.")
+    return {names[same_name(name)]: known[names[same_name(name)]] for name in asked} or known
 
 
 def track_row(entry: dict, genre: str) -> dict:
