@@ -11,7 +11,6 @@ __all__ = ['PRECISIONS', 'plan', 'kernel', 'channels', 'Encoder', 'Decoder', 'Di
 
 # %% ../nbs/03_ali.ipynb #03_ali-003
 import json
-import os
 import warnings
 from functools import partial
 from pathlib import Path

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .data import quiet_stderr, same_name
 from .runs import RunError
+from .workers import Crash, in_parallel, why_not
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-006
 def as_examples(X):

@@ -10,13 +10,13 @@ __all__ = ['CATALOG_COLUMNS', 'REJECTED_COLUMNS', 'ALIKE', 'UNSEEN', 'SEEN', 'PA
            'require_enough']
 
 # %% ../nbs/00_data.ipynb #00_data-006
-import codecs
 import csv
 import hashlib
 import importlib
 import json
 import os
 import pkgutil
+import re
 import sqlite3
 import sys
 import unicodedata
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import joblib
 import pandas as pd
+import soundfile as sf
 
 # those that are not used here are imported from here by other modules
 from .audio import (AudioError, check_sound, file_start, looks_like, missing_end, open_sound,

@@ -8,7 +8,6 @@ __all__ = ['LIMIT', 'LEAST_SPREAD', 'TITLES', 'main_cells', 'reproduce', 'senten
 # %% ../nbs/reproduction.ipynb #reproduction-002
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from .evaluation import CELLS, short, spread

@@ -291,7 +291,7 @@ def compute_examples(
     if not len(catalog): raise RunError("The catalog is empty: run the notebook 00_data.ipynb again.")
     make = partial(song_or_reason, settings=settings, seed=seed, filters=band_filters(settings))
     work, songs, reasons = UnfinishedWork(folder, song_keys(catalog, settings, seed), settings), list(zip(catalog["song_id"], catalog["path"])), {}
-    if not as_before(work, songs, make): work.start(afresh=True)
+    if not as_before(work, songs, make, workers): work.start(afresh=True)
     todo, before = np.flatnonzero(~work.done), int(work.done.sum())
     for result, song in zip(in_parallel(make, [songs[song] for song in todo], workers, "spectrograms"), todo):
         if isinstance(result, str): reasons[song] = result
@@ -301,12 +301,13 @@ def compute_examples(
     return catalog[work.done].reset_index(drop=True), pd.DataFrame([dict(path=catalog["song_id"].iloc[song], reason=reason) for song, reason in reasons.items()], columns=REJECTED_COLUMNS), before
 
 
-def as_before(work: UnfinishedWork, songs: list[tuple], make) -> bool:
+def as_before(work: UnfinishedWork, songs: list[tuple], make, workers: int = 0) -> bool:
     "Whether the first, the middle and the last of the songs that are done, made again, come out byte for byte as they stand there."
     done = np.flatnonzero(work.done)
-    for song in sorted({done[0], done[len(done) // 2], done[-1]}) if len(done) else ():
-        made = make(songs[song])
-        if isinstance(made, str) or any(one.tobytes() != work.rows[name][song].tobytes() for one, name in zip(made, WORK)): return False
+    some = sorted({done[0], done[len(done) // 2], done[-1]}) if len(done) else []
+    for song, made in zip(some, in_parallel(make, [songs[song] for song in some], workers, "comparing")):
+        if isinstance(made, str): return False
+        if any(one.tobytes() != work.rows[name][song].tobytes() for one, name in zip(made, WORK)): return False
     return True
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-045

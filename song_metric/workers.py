@@ -7,7 +7,6 @@ __all__ = ['WINDOWS_STATUS', 'ONE_THREAD', 'KEEP_MEMORY', 'Crash', 'ending', 're
            'Crew', 'results', 'in_parallel', 'why_not']
 
 # %% ../nbs/workers.ipynb #workers-002
-import os
 import signal
 import threading
 from collections import deque
