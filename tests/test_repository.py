@@ -135,7 +135,7 @@ def test_environment_is_the_lock(settings):
     assert Version(python) >= Version(settings["min_python"])
 
 
-@pytest.mark.parametrize("module", ["ali", "baselines", "data", "evaluation", "spectrograms", "visualization", "space", "playlists", "geometry", "map", "cli", "runs"])
+@pytest.mark.parametrize("module", ["ali", "audio", "baselines", "data", "evaluation", "spectrograms", "visualization", "space", "playlists", "geometry", "map", "cli", "runs"])
 def test_module_needs_no_notebook_tools(module):
     blocked = ["nbdev", "fastcore", "execnb", "papermill", "jupyterlab", "nbconvert", "IPython", "midirenderer", "pretty_midi"]
     code = f"import sys\nfor name in {blocked}: sys.modules[name] = None\nimport song_metric.{module}"
