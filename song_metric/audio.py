@@ -6,8 +6,8 @@
 __all__ = ['AUDIO_STARTS', 'UNSUPPORTED_STARTS', 'OTHER_STARTS', 'KINDS', 'FORMATS', 'DEMUXERS', 'PROMISING', 'PICTURES',
            'PREROLL', 'LONGEST_FRAME', 'DECODER_DELAY', 'SILENT', 'CANCELLED', 'AudioError', 'is_text', 'looks_like',
            'file_start', 'sound_kind', 'quiet_stderr', 'by_descriptor', 'open_sndfile', 'sndfile_blocks',
-           'sound_stream', 'open_ffmpeg', 'timed_packets', 'Stream', 'decoded', 'converter', 'frame_samples',
-           'CountedMP3', 'has_length_header', 'best_reader', 'open_sound', 'refusal', 'missing_end',
+           'sound_stream', 'SeekableFile', 'open_ffmpeg', 'timed_packets', 'Stream', 'decoded', 'converter',
+           'frame_samples', 'CountedMP3', 'has_length_header', 'best_reader', 'open_sound', 'refusal', 'missing_end',
            'last_second_is_there', 'promised_share', 'ogg_is_cut', 'blocks_of', 'mono', 'channel_signs', 'decode',
            'check_sound', 'sounding_seconds', 'start_of_sound', 'preview_samples', 'read_middle', 'read_preview']
 
@@ -167,13 +167,21 @@ def sound_stream(container):
     return stream
 
 
+class SeekableFile(io.FileIO):
+    "An open file that answers an impossible jump, to which a broken header leads FFmpeg, with -1 and no exception."
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        try: return super().seek(place, whence)
+        except OSError: return -1
+
+
 @contextmanager
 def open_ffmpeg(path):
     "Open a file with FFmpeg: (container, audio stream); an `AudioError` where that refuses it."
     import av
-    with open(path, "rb") as file:
+    with SeekableFile(path) as file:
         try: container = av.open(file, options=dict(format_whitelist=",".join(DEMUXERS)), metadata_errors="replace")
-        except (av.FFmpegError, ValueError) as error: raise AudioError("refused by FFmpeg") from error
+        except (av.FFmpegError, OSError, ValueError) as error: raise AudioError("refused by FFmpeg") from error
         with container: yield container, sound_stream(container)
 
 # %% ../nbs/audio.ipynb #audio-022

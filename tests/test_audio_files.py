@@ -136,6 +136,7 @@ def test_flac_of_unknown_length(tmp_path):
 
 @pytest.mark.parametrize("kind", ["ogg", "opus", "oga"])
 def test_joined_ogg(tmp_path, kind):
+    if kind == "ogg" and int(av.__version__.split(".")[0]) < 18: pytest.skip("FFmpeg before 8.1 loses the second part of joined Vorbis; such a file is listed")
     rate, parts = 48000, []
     for number, seconds in enumerate((3, 9)):
         path = tmp_path / f"{number}.{kind}"
