@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .pages import best_scores
+from .pages import best_scores, rows_of
 from .report import UsageError, fits, json_of, notebooks_folder, parse_value, report
 from .runs import RunError, home, read_manifest, run_dir, unwritable, why_not
 
@@ -107,10 +107,7 @@ def summarise(folder) -> dict:
     facts = json_of(folder / "run.json") or {}
     done = [path.parent.name for path in sorted(folder.glob("*/manifest.json")) if read_manifest(path.parent)]
     catalog = next((path for path in (folder / "01_spectrograms" / "songs.csv", folder / "00_data" / "catalog.csv") if path.exists()), None)
-    songs = None
-    if catalog:
-        import csv
-        with open(catalog, encoding="utf-8", newline="") as file: songs = sum(1 for _ in csv.reader(file)) - 1
+    songs = len(rows_of(catalog)) if catalog else None
     keep = ("embedding", "pooling", "clusterer", "v_measure", "ami", "precision_at_10")
     return dict(run=folder.name, profile=facts.get("profile"), source=facts.get("source"), seed=facts.get("seed"), state=facts.get("state", "by hand"), time=facts.get("time"), songs=songs,
                 chapters=len(done), chapters_in_all=len(facts.get("chapters", done)), report=str(folder / "report.html") if (folder / "report.html").exists() else None,
