@@ -184,10 +184,10 @@ def time_of(manifest: dict) -> float:
 
 
 def rows_of(path) -> list[dict]:
-    "Rows of a CSV file as dictionaries of texts; none where there is no such file."
+    "Rows of a CSV file as dictionaries of texts; none where there is no such file, or it is damaged."
     try:
         with open(path, encoding="utf-8", newline="") as file: return list(csv.DictReader(file))
-    except OSError: return []
+    except (OSError, UnicodeDecodeError, csv.Error): return []
 
 
 def number(text) -> float | None:

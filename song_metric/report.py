@@ -6,10 +6,10 @@
 __all__ = ['KINDS', 'BOOKKEEPING', 'CATALOG', 'UNCOMPARED', 'NEEDS_DATA', 'SHARED', 'SHOWN', 'UsageError', 'declared_parameters',
            'Notebook', 'read_notebook', 'notebooks_folder', 'chapters', 'toy_notebook', 'parse_value', 'fits',
            'checked', 'profiles', 'load_profile', 'default_run', 'imported_names', 'essence', 'module_sources',
-           'code_digest', 'folder_digest', 'sounds_digest', 'outside_digest', 'comparable', 'reason_to_run', 'locked',
-           'collapse', 'Screen', 'tidy_streams', 'kernel_environment', 'kernel_manager', 'sentences', 'failure',
-           'execute', 'run_chapter', 'Plan', 'check_source', 'make_plan', 'record', 'run_chapters', 'memory',
-           'rows_but_seconds', 'share_figures', 'score_table', 'report', 'json_of']
+           'code_digest', 'folder_digest', 'outside_digest', 'sounds_digest', 'other_sounds', 'comparable',
+           'reason_to_run', 'locked', 'collapse', 'Screen', 'tidy_streams', 'kernel_environment', 'kernel_manager',
+           'sentences', 'failure', 'execute', 'run_chapter', 'Plan', 'check_source', 'make_plan', 'record',
+           'run_chapters', 'memory', 'rows_but_seconds', 'share_figures', 'score_table', 'report', 'json_of']
 
 # %% ../nbs/report.ipynb #report-002
 import ast
@@ -250,21 +250,28 @@ def folder_digest(folder, skip=()) -> str:
     return digest.hexdigest()
 
 
-CATALOG = "00_data/catalog.csv"
-
-
-def sounds_digest(run) -> str:
-    "SHA-256 over the states of the sound files that a run's catalog lists."
-    states = [state_of(row.get("path") or "") for row in rows_of(Path(run) / CATALOG)]
-    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
-
-
 def outside_digest(parameters: dict, skip=()) -> str | None:
     "Digest of what a chapter with these parameters reads from outside the run; None for a chapter that has no source."
     if "source" not in parameters: return None
     songs = home() / "data" / "demo" / "songs.csv"
     where = Path(parameters.get("data") or (songs if parameters["source"] == "demo" else cache_home() / parameters["source"]))
     return folder_digest(where, skip) if where.is_dir() else file_sha256(where) if where.is_file() else ""
+
+# %% ../nbs/report.ipynb #report-034b
+CATALOG = "00_data/catalog.csv"
+
+
+def sounds_digest(run) -> str | None:
+    "SHA-256 over the states of the sound files that a run's catalog lists; None where one is not there."
+    states = [state_of(row.get("path") or "") for row in rows_of(Path(run) / CATALOG)]
+    return None if None in states else hashlib.sha256(json.dumps(states).encode()).hexdigest()
+
+
+def other_sounds(folder: Path, manifest: dict) -> bool:
+    "Whether a chapter has written or read the catalog, and a sound file that it lists is another now."
+    name = f"{folder.name}/{Path(CATALOG).name}"
+    if CATALOG != name and CATALOG not in manifest.get("inputs", {}): return False
+    return sounds_digest(folder.parent) not in (None, manifest.get("sounds"))
 
 # %% ../nbs/report.ipynb #report-036
 UNCOMPARED = ("run", "workers", "data") # where, and with how many processes: results do not depend on them (the data folder counts through its digest)
@@ -287,8 +294,7 @@ def reason_to_run(folder, parameters: dict, code: str, outside: str | None) -> s
     for name, digest in manifest["inputs"].items():
         chapter, artifact = name.split("/", 1)
         if (read_manifest(folder.parent / chapter) or {"outputs": {}})["outputs"].get(artifact) != digest: return f"{name} has changed"
-    if CATALOG in manifest["inputs"] and manifest.get("sounds") != sounds_digest(folder.parent):
-        return "the songs have changed"
+    if other_sounds(folder, manifest): return "the songs have changed"
     gone = changed_output(folder)
     return f"{gone} is missing or altered" if gone else None
 
@@ -428,6 +434,7 @@ def run_chapter(notebook: Notebook, folder, parameters: dict, code: str, outside
     (folder / "notebook.html").unlink(missing_ok=True)
     given = {**parameters, "run": relative(folder.parent, notebook.path.parent)}
     execute(notebook, folder, {name: given[name] for name in notebook.parameters if name in given}, screen)
+    if (folder.parent / CATALOG).parent == folder: sounds = sounds_digest(folder.parent) # it has made the catalog
     manifest = read_manifest(folder)
     (folder / ".kernel.log").unlink(missing_ok=True)
     if manifest is None: raise RunError(f"Chapter {notebook.name} ended without its manifest: its last run cell must call `finish` of its `Chapter`.")
@@ -583,5 +590,6 @@ def report(profile="demo", run=None, overrides=None, *, nbs=None, root=None, for
 
 def json_of(path) -> dict | None:
     "The JSON object in a file, or None."
-    try: return json.loads(Path(path).read_text(encoding="utf-8"))
+    try: value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError): return None
+    return value if isinstance(value, dict) else None

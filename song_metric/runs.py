@@ -229,7 +229,8 @@ def read_manifest(folder) -> dict | None:
     "The manifest of a chapter's folder, or None where there is none or it cannot be read (the chapter is not done, then)."
     try: manifest = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError): return None
-    return manifest if isinstance(manifest, dict) and "outputs" in manifest else None
+    whole = isinstance(manifest, dict) and isinstance(manifest.get("outputs"), dict)
+    return manifest if whole else None
 
 # %% ../nbs/runs.ipynb #runs-016
 def outputs(folder) -> list[str]:

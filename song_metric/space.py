@@ -488,6 +488,7 @@ def load(cls, folder):
             try: self = read_parts(cls, folder, facts)
             except (OSError, EOFError, ValueError, TypeError, MemoryError) as error: problem = error
     except (OSError, ValueError) as error: problem = error
+    if isinstance(problem, PermissionError): raise RunError(f"The space in {str(folder)!r} may not be read: permission is denied.")
     if problem:
         reason = plain_text(problem) or type(problem).__name__
         raise RunError(f"The space in {str(folder)!r} is damaged ({reason}): "

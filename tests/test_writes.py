@@ -318,3 +318,12 @@ def test_an_interruption_loses_nothing_that_was_found(songs, seen, monkeypatch, 
     with pytest.raises(KeyboardInterrupt): data.file_facts(paths, look, "length", 1, tmp_path / "known")
     data.file_facts(paths, look, "length", 1, tmp_path / "known")
     assert len(seen) == 4
+
+
+def test_a_run_that_is_damaged_is_listed_all_the_same(tmp_path, capsys):
+    folder = tmp_path / "r"
+    for name in ("00_data/catalog.csv", "04_evaluation/scores.csv", "run.json", "00_data/manifest.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\xff\x00\n" * 9 if name.endswith("csv") else b"[]")
+    with pytest.raises(SystemExit) as end: main(["runs", "--json", "--runs-dir", str(tmp_path)])
+    assert end.value.code == 0 and json.loads(capsys.readouterr().out)[0]["run"] == "r"
