@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['PLAIN', 'app', 'RUNS', 'RunsDir', 'DataDir', 'SourceParameter', 'SpaceDir', 'RunName', 'AsJson', 'Songs', 'Saved',
            'Absolute', 'plain_signs', 'ready_streams', 'print_json', 'show_version', 'options', 'assignments',
-           'runs_folder', 'report_command', 'get_source', 'source_options', 'print_rows', 'sources_command',
-           'fetch_command', 'validate_command', 'open_space', 'inside', 'print_songs', 'counted', 'print_playlist',
-           'nearest_command', 'path_command', 'playlist_command', 'mix_command', 'space_command', 'add_command',
-           'map_command', 'is_for_here', 'requirements', 'within', 'package_checks', 'audio_formats', 'torch_facts',
-           'machine_facts', 'doctor_command', 'complaints', 'main', 'unwritable_output', 'complain']
+           'runs_folder', 'report_command', 'summarise', 'runs_command', 'get_source', 'source_options', 'print_rows',
+           'sources_command', 'fetch_command', 'validate_command', 'open_space', 'inside', 'print_songs', 'counted',
+           'print_playlist', 'nearest_command', 'path_command', 'playlist_command', 'mix_command', 'space_command',
+           'add_command', 'map_command', 'is_for_here', 'requirements', 'within', 'package_checks', 'audio_formats',
+           'torch_facts', 'machine_facts', 'doctor_command', 'complaints', 'main', 'unwritable_output', 'complain']
 
 # %% ../nbs/cli.ipynb #cli-002
 import codecs
@@ -137,14 +137,7 @@ def summarise(folder) -> dict:
     facts = json_of(folder / "run.json") or {}
     done = [path.parent.name for path in sorted(folder.glob("*/manifest.json")) if read_manifest(path.parent)]
     catalog = next((path for path in (folder / "01_spectrograms" / "songs.csv", folder / "00_data" / "catalog.csv") if path.exists()), None)
-<<<<<<< /tmp/me/m.o
-    songs = None
-    if catalog:
-        import csv
-        with open(catalog, encoding="utf-8", errors="replace", newline="") as file: songs = sum(1 for _ in csv.reader(file)) - 1
-=======
     songs = len(rows_of(catalog)) if catalog else None
->>>>>>> /tmp/me/m.t
     keep = ("embedding", "pooling", "clusterer", "v_measure", "ami", "precision_at_10")
     return dict(run=folder.name, profile=facts.get("profile"), source=facts.get("source"), seed=facts.get("seed"), state=facts.get("state", "by hand"), time=facts.get("time"), songs=songs,
                 chapters=len(done), chapters_in_all=len(facts.get("chapters", done)), report=str(folder / "report.html") if (folder / "report.html").exists() else None,

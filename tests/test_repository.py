@@ -136,14 +136,9 @@ def test_environment_is_the_lock(settings):
     assert Version(python) >= Version(settings["min_python"])
 
 
-<<<<<<< HEAD
 def test_modules_need_no_notebook_tools():
     "One process in which those tools cannot be imported takes all modules."
-    modules = ["ali", "baselines", "data", "evaluation", "spectrograms", "visualization", "space", "playlists", "geometry", "map", "cli", "runs"]
-=======
-@pytest.mark.parametrize("module", ["ali", "audio", "baselines", "data", "evaluation", "spectrograms", "visualization", "space", "playlists", "geometry", "map", "cli", "runs"])
-def test_module_needs_no_notebook_tools(module):
->>>>>>> h1
+    modules = ["ali", "audio", "baselines", "data", "evaluation", "spectrograms", "visualization", "space", "playlists", "geometry", "map", "cli", "runs", "workers", "reproduction"]
     blocked = ["nbdev", "fastcore", "execnb", "papermill", "jupyterlab", "nbconvert", "IPython", "midirenderer", "pretty_midi"]
     code = f"import sys\nfrom importlib import import_module\nfor name in {blocked}: sys.modules[name] = None\nfor name in {modules}: import_module(f'song_metric.{{name}}')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, capture_output=True, text=True)
