@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['PLAIN', 'app', 'RUNS', 'RunsDir', 'DataDir', 'SourceParameter', 'SpaceDir', 'RunName', 'AsJson', 'Songs', 'Saved',
            'Absolute', 'plain_signs', 'ready_streams', 'print_json', 'show_version', 'options', 'assignments',
-           'runs_folder', 'report_command', 'summarise', 'runs_command', 'get_source', 'source_options', 'print_rows',
-           'sources_command', 'fetch_command', 'validate_command', 'open_space', 'inside', 'print_songs', 'counted',
-           'print_playlist', 'nearest_command', 'path_command', 'playlist_command', 'mix_command', 'space_command',
-           'add_command', 'map_command', 'is_for_here', 'requirements', 'within', 'package_checks', 'audio_formats',
-           'torch_facts', 'machine_facts', 'doctor_command', 'complaints', 'main', 'unwritable_output', 'complain']
+           'runs_folder', 'report_command', 'publish_command', 'summarise', 'runs_command', 'get_source',
+           'source_options', 'print_rows', 'sources_command', 'fetch_command', 'validate_command', 'open_space',
+           'inside', 'print_songs', 'counted', 'print_playlist', 'nearest_command', 'path_command', 'playlist_command',
+           'mix_command', 'space_command', 'add_command', 'map_command', 'is_for_here', 'requirements', 'within',
+           'package_checks', 'audio_formats', 'torch_facts', 'machine_facts', 'bliss_fact', 'doctor_command',
+           'complaints', 'main', 'unwritable_output', 'complain']
 
 # %% ../nbs/cli.ipynb #cli-002
 import codecs
@@ -32,7 +33,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .pages import best_scores, rows_of
-from .report import UsageError, fits, json_of, notebooks_folder, parse_value, report
+from .report import UsageError, fits, json_of, notebooks_folder, parse_value, publish, report
 from .runs import RunError, home, read_manifest, run_dir, tool_folders, unwritable, why_not
 
 # %% ../nbs/cli.ipynb #cli-003c
@@ -121,7 +122,7 @@ def report_command(
     - `song-metric report --profile smoke` tries everything in about a minute
     - `song-metric report --source folder --data ~/Music --label genre` uses your own music
     - `song-metric report --source fma -p subset=small` uses a dataset that `song-metric fetch` has brought
-    - `song-metric report --run wider -p latent=128 -p seed=1` changes parameters, in a run of its own
+    - `song-metric report --run wider -p latent_dim=128 -p seed=1` changes parameters, in a run of its own
     """
     given = {name: str(value) for name, value in dict(source=source, data=data, label=label).items() if value is not None}
     overrides = assignments([*(parameter or []), *(f"{name}={value}" for name, value in given.items())])
@@ -129,6 +130,20 @@ def report_command(
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         raise typer.Exit(130) from None
+
+# %% ../nbs/cli.ipynb #cli-008b
+@app.command("publish")
+def publish_command(
+    profile: Annotated[str, typer.Option(help="The profile whose report is published.")] = "demo",
+    source: Annotated[Optional[str], typer.Option(help="Its source.", show_default="demo")] = None,
+    data: Annotated[Optional[Path], typer.Option(metavar="DIR", help="Its folder of music.")] = None,
+    run: Annotated[Optional[str], typer.Option(metavar="NAME", help="The run's name.", show_default="the profile's, or the folder's")] = None,
+    runs_dir: RunsDir = None,
+) -> None:
+    "For those who keep this repository: copy a finished run's tables and figures to `figures/`, where reports are compared with them."
+    given = {name: str(value) for name, value in dict(source=source, data=data).items() if value is not None}
+    copied = publish(profile, run, given, root=runs_folder(runs_dir))
+    print(f"Published: {', '.join(copied)}." if copied else "What is published is already this run's.")
 
 # %% ../nbs/cli.ipynb #cli-010
 def summarise(folder) -> dict:
@@ -497,11 +512,19 @@ def machine_facts() -> dict[str, str]:
     return facts
 
 
+def bliss_fact() -> str:
+    "Whether bliss-audio works on this processor, asked in a process of its own; else why the report has no row of it."
+    try: from song_metric.baselines import bliss_missing
+    except ImportError as error: return f"cannot be asked ({error})"
+    reason = bliss_missing()
+    return f"{reason}: the report goes on without its row" if reason else "works"
+
+
 @app.command("doctor")
 def doctor_command() -> None:
     "Say what is installed, what is missing and how to get it. The exit status is 1 only when something that the report needs is missing."
     console, rows = Console(highlight=False, soft_wrap=True), package_checks()
-    facts = {**machine_facts(), "Audio formats": audio_formats(), **torch_facts(), "mma": shutil.which("mma") or "not here: only needed to compose the demo's songs anew (Debian: apt install mma)"}
+    facts = {**machine_facts(), "Audio formats": audio_formats(), **torch_facts(), "bliss": bliss_fact(), "mma": shutil.which("mma") or "not here: only needed to compose the demo's songs anew (Debian: apt install mma)"}
     for name, value in facts.items(): console.print(Text(f"{name:<22}", "bold").append(value, "not bold"))
     table = Table("package", "wanted", "found", "for", title="Packages", title_justify="left")
     words = {"needed": "the module", "report": "the report", "dev": "developing"}

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['STYLE', 'TEMPLATE', 'FIGURES', 'WORDS', 'page', 'html_table', 'markdown', 'formula', 'draw_formulas', 'readable',
            'clean_output', 'code_style', 'template_folders', 'chapter_page', 'duration', 'time_of', 'rows_of', 'number',
-           'verdict', 'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'songs_html', 'fold',
-           'rounded', 'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html', 'pairs_html', 'map_html',
-           'run_page', 'write_pages']
+           'verdict', 'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'reproduction_html',
+           'songs_html', 'fold', 'rounded', 'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html',
+           'pairs_html', 'map_html', 'run_page', 'write_pages']
 
 # %% ../nbs/pages.ipynb #pages-002
 import base64
@@ -57,7 +57,7 @@ def html_table(columns: list[str], rows, raw: tuple = ()) -> str:
     "An HTML table; numbers stand to the right, and every value is escaped, except in the columns named in `raw`, which hold HTML."
     def cell(name, value): return str(value) if name in raw else escape("–" if value is None or value == "" else str(value))
     rows = [list(row) for row in rows]
-    number = [bool(rows) and all(isinstance(row[i], (int, float)) or re.fullmatch(r"-?[\d,.]+( ±.*)?|–|", str(row[i] if row[i] is not None else "")) for row in rows) for i in range(len(columns))]
+    number = [bool(rows) and all(isinstance(row[i], (int, float)) or re.fullmatch(r"[-+]?[\d,.]+( [±(].*)?|–|", str(row[i] if row[i] is not None else "")) for row in rows) for i in range(len(columns))]
     mark = [' class="number"' if yes else "" for yes in number]
     head = "".join(f"<th{m}>{escape(name)}</th>" for name, m in zip(columns, mark))
     body = "\n".join("<tr>" + "".join(f"<td{m}>{cell(name, value)}</td>" for name, value, m in zip(columns, row, mark)) + "</tr>" for row in rows)
@@ -68,7 +68,7 @@ def markdown(text: str) -> str:
     "Markdown (with tables) as HTML; HTML inside the text is escaped."
     import mistune
     html = mistune.create_markdown(escape=True, plugins=["table"])(text)
-    html = re.sub(r"<td>(-?[\d.,]+(?: ±[^<]*)?)</td>", r'<td class="number">\1</td>', html)
+    html = re.sub(r"<td>(-?[\d.,]+(?: [±(][^<]*)?)</td>", r'<td class="number">\1</td>', html)
     return re.sub(r"<table>.*?</table>", r'<div class="wide numbers">\g<0></div>', html, flags=re.S)
 
 # %% ../nbs/pages.ipynb #pages-010
@@ -243,7 +243,9 @@ def scores_html(run) -> str:
     folder, parts = Path(run) / "04_evaluation", []
     if (folder / "verdict.md").exists(): parts.append(f'<div class="lead">{markdown((folder / "verdict.md").read_text(encoding="utf-8"))}</div>')
     rows = rows_of(folder / "scores.csv")
-    if (folder / "summary.md").exists(): parts.append("<h2>Scores</h2>\n" + markdown((folder / "summary.md").read_text(encoding="utf-8")))
+    caption = folder / "caption.md"
+    said = f'<p class="soft">{escape(caption.read_text(encoding="utf-8").strip())}</p>' if caption.exists() else ""
+    if (folder / "summary.md").exists(): parts.append("<h2>Scores</h2>\n" + markdown((folder / "summary.md").read_text(encoding="utf-8")) + said)
     elif rows:
         columns = ["embedding", "pooling", "clusterer", "v_measure", "ami", "precision_at_10"]
         parts.append("<h2>Scores</h2>\n" + html_table(columns, ([row.get(name) if name not in ("v_measure", "ami", "precision_at_10") or row.get(name) is None else f"{row[name]:.3f}" for name in columns] for row in best_scores(run))))
@@ -251,6 +253,22 @@ def scores_html(run) -> str:
         table = html_table(list(rows[0]), ([rounded(value, 4) for value in row.values()] for row in rows))
         parts.append(f'<details><summary>All {len(rows)} rows</summary>{table}</details>\n<p class="soft">As a file: <a href="04_evaluation/scores.csv">scores.csv</a></p>')
     return "\n".join(parts)
+
+# %% ../nbs/pages.ipynb #pages-020c
+def reproduction_html(run) -> str:
+    "How far the run agrees with the published report: a sentence, and the table cell by cell; empty where there is nothing to compare with."
+    path = Path(run) / "reproduction.csv"
+    if not path.exists():
+        return ""
+    import pandas as pd
+
+    from song_metric.reproduction import sentence, shown
+    table = pd.read_csv(path)
+    texts = shown(table)
+    rows = html_table(list(texts.columns), texts.to_numpy().tolist())
+    why = "A cell's spread is its published deviation over training seeds and over the clusterer's, together."
+    return (f'<h2>Reproduction</h2>\n<p class="lead">{escape(sentence(table))}</p>\n<p class="soft">{why}</p>\n'
+            f"<details open><summary>Cell by cell</summary>{rows}</details>")
 
 # %% ../nbs/pages.ipynb #pages-021
 def songs_html(run, most: int = 2000) -> str:
@@ -351,7 +369,7 @@ def run_page(run) -> str:
     head = [f"profile {facts.get('profile', '?')}", f"source {facts.get('source', '?')}", f"seed {facts.get('seed', '?')}", facts.get("time", "")[:16].replace("T", " ") + " UTC", f"{duration(sum(map(time_of, manifests.values())))} of work"]
     links = "".join(f'<a href="{name}/notebook.html">{escape(manifest.get("title") or name)}</a>' for name, manifest in manifests.items())
     body = [f"<nav>{links}</nav>", f"<h1>Songs in a metric space: {escape(run.name)}</h1>", f'<p class="soft">{escape(" · ".join(head))}</p>',
-            scores_html(run), use_html(run), figures_html(run), map_html(run), songs_html(run), chapters_html(run, manifests), origin_html(facts, manifests)]
+            reproduction_html(run), scores_html(run), use_html(run), figures_html(run), map_html(run), songs_html(run), chapters_html(run, manifests), origin_html(facts, manifests)]
     return page(f"song_metric: {run.name}", "\n".join(part for part in body if part))
 
 # %% ../nbs/pages.ipynb #pages-028
