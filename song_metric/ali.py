@@ -7,7 +7,8 @@ __all__ = ['PRECISIONS', 'plan', 'kernel', 'channels', 'Encoder', 'Decoder', 'Di
            'discriminator_loss', 'encoder_decoder_loss', 'agreement_loss', 'shift_bands', 'equalise', 'song_pairs',
            'pick_device', 'check_precision', 'epoch_batches', 'standardise', 'disguise', 'batch_losses', 'train_epoch',
            'set_rate', 'step', 'save_state', 'load_state', 'restore', 'laid_out_like', 'ALIEmbedding', 'as_tensor',
-           'song_numbers', 'train', 'annealed', 'resume', 'encode', 'decode', 'roughness', 'game_health', 'diagnose']
+           'song_numbers', 'train', 'annealed', 'resume', 'encode', 'decode', 'roughness', 'game_health', 'diagnose',
+           'of_seed', 'fit_and_keep']
 
 # %% ../nbs/03_ali.ipynb #03_ali-003
 import json
@@ -26,6 +27,8 @@ from torch import nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, mse_loss, normalize, softplus
 from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
+
+from .baselines import transform_in_parts
 
 # %% ../nbs/03_ali.ipynb #03_ali-006
 def plan(shape, smallest=7):
@@ -213,15 +216,15 @@ def check_precision(precision: str) -> str:
     return precision
 
 # %% ../nbs/03_ali.ipynb #03_ali-035
-def epoch_batches(n: int, batch_size: int, seed: int, songs=None) -> list[torch.Tensor]:
-    "Row indices `(batch,)` of an epoch's batches; with `songs`, partners stand half a batch apart."
-    if songs is None:
-        rows = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[None]
-    else:
-        rows = torch.from_numpy(song_pairs(songs, np.random.default_rng(seed)))
-    size = max(1, min(batch_size // len(rows), rows.shape[1]))
-    whole = rows.shape[1] // size * size
-    return [part.flatten() for part in rows[:, :whole].split(size, dim=1)]
+def epoch_batches(n: int, batch_size: int, seed: int, songs=None, batches: int | None = None) -> list:
+    "Row indices `(batch,)` of an epoch's batches: of one pass, or `batches`, in as many passes as that takes. With `songs`, partners stand half a batch apart."
+    draw, found = np.random.default_rng(seed), []
+    while not found or len(found) < (batches or 0):
+        rows = draw.permutation(n)[None] if songs is None else song_pairs(songs, draw)
+        size = max(1, min(batch_size // len(rows), rows.shape[1]))
+        whole = torch.from_numpy(rows[:, : rows.shape[1] // size * size])
+        found += [part.flatten() for part in whole.split(size, dim=1)]
+    return found[:batches]
 
 
 def standardise(ali, examples: torch.Tensor) -> torch.Tensor:
@@ -261,13 +264,13 @@ def batch_losses(ali, x: torch.Tensor, songs=None) -> dict[str, torch.Tensor]:
 
 
 def train_epoch(ali, examples: torch.Tensor, optimizers, seed: int, songs=None, rate=None) -> dict:
-    """One pass over `examples` `(example, band, frame)`, or its first `ali.batches` batches.
+    """One pass over `examples` `(example, band, frame)`, or `ali.batches` updates.
 
     `songs` `(example,)`: the song of each, for agreement. `rate`: the step size at a share of the
     epoch. Returns the epoch's mean of each of `batch_losses`."""
     torch.manual_seed(seed)
     weights = dict(discriminator_loss=1.0, agreement_loss=ali.agreement, cycle_loss=ali.cycle)
-    batches = epoch_batches(len(examples), ali.batch_size, seed, songs)[: ali.batches]
+    batches = epoch_batches(len(examples), ali.batch_size, seed, songs, ali.batches)
     totals: dict[str, torch.Tensor] = {}
     ali.game_.train()
     for number, index in enumerate(batches):
@@ -340,7 +343,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
 
     With `agreement` above 0, `fit(X, songs=…)` takes the song of each example, `(example,)`, and asks codes of one song to agree, under `shift` (bands), `curve` and `level` (deviations of the data);
     the game is played with a `share` of each batch. `cycle`: weight of the decoder's error in drawing examples from their codes, of which the encoder hears nothing. `anneal`: the step size falls to zero along half a cosine.
-    `batches`: at most so many in an epoch (None: all examples once). `precision`: float32, or bfloat16 by autocast.
+    `batches`: how many an epoch has (None: as many as show every example once). `precision`: float32, or bfloat16 by autocast.
     `checkpoint`: a file to write after each epoch and to go on from. `callback(embedding, epoch)`: a dict of numbers for the history, called after each epoch.
     After `fit`: `game_` (the nets), `history_` (a list of dicts, one an epoch), `scale_` (mean and deviation of the data)."""
 
@@ -503,3 +506,31 @@ def diagnose(health, latent_dim):
              health["discriminator_accuracy"] > 0.98 and not 2 / 3 < rough < 1.5),
             ("the discriminator ignores the code", f"a foreign code moves the logit by {health['reliance_on_z']:.2f} deviations", health["reliance_on_z"] < 0.05),
             ("one code for all examples", f"{health['active_dimensions']} of {latent_dim} dimensions active", health["active_dimensions"] < max(1, latent_dim // 10))]
+
+# %% ../nbs/03_ali.ipynb #03_ali-082
+def of_seed(name: str, number: int) -> str:
+    "The file name of an embedding trained from the seed of this number: the first has the bare name."
+    return f"{name}-{number}" if number else name
+
+
+def fit_and_keep(job: tuple, examples, held: np.ndarray, folder) -> tuple[list[dict], float]:
+    """Fit an embedding on songs that are not `held` out; keep its weights and its codes of all songs.
+
+    `job`: the names of its files, one for each layer kept (code, hidden), and the estimator.
+    `examples`: the file of all examples `(song, example, band, frame)`. Codes are
+    `(song, example, [patch,] dimension)`. Returns the history and the seconds that it took."""
+    names, embedding = job
+    torch.set_flush_denormal(True)  # the last digits of nearly nothing cost more than all others
+    start = perf_counter()
+    X = np.load(examples, mmap_mode="r")
+    training = np.ascontiguousarray(X[~held]).reshape(-1, *X.shape[2:])
+    embedding.fit(training, songs=np.repeat(np.flatnonzero(~held), X.shape[1]))
+    flat = X.reshape(-1, *X.shape[2:])
+    if isinstance(embedding, ALIEmbedding):
+        ali, layers = embedding, list(embedding.encode(flat).values())
+    else:
+        ali, layers = embedding.embedding_, [transform_in_parts(embedding, flat)]
+    for name, codes in zip(names, layers):
+        np.save(Path(folder) / f"{name}.npy", codes.reshape(*X.shape[:2], *codes.shape[1:]))
+    ali.save(Path(folder) / f"{names[0]}.safetensors")
+    return ali.history_, perf_counter() - start
