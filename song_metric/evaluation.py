@@ -9,10 +9,13 @@ __all__ = ['POOLINGS', 'SPREADS', 'TRAINING_SPREADS', 'SCORE_COLUMNS', 'CELLS', 
            'to_markdown', 'compare', 'spread', 'claim', 'best_of']
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-003
+import warnings
+
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
@@ -50,7 +53,8 @@ def unit_scale(vectors):
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-011
 def cluster_scores(vectors, labels, clusterer, seed=0):
     "V-measure and AMI of a clustering of `vectors` `(n, dimension)` against `labels`; one thread, so that sums never change their order."
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # after 200 steps a mixture is scored as it stands
         groups = make_clusterer(clusterer, len(set(labels)), seed).fit_predict(unit_scale(vectors))
     return v_measure_score(labels, groups), adjusted_mutual_info_score(labels, groups)
 

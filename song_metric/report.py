@@ -77,7 +77,8 @@ def read_notebook(path) -> Notebook:
     tagged = [source for cell, source in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
     try: parameters = declared_parameters(tagged[0]) if tagged else {}
     except (SyntaxError, ValueError): raise RunError(f"The parameters cell of {Path(path).name} must assign literals only, one a line.") from None
-    code = tuple(source for cell, source in cells if cell["cell_type"] == "code" and source not in tagged)
+    skipped = [source for cell, source in cells if "skip-execution" in cell.get("metadata", {}).get("tags", [])]
+    code = tuple(source for cell, source in cells if cell["cell_type"] == "code" and source not in tagged + skipped)
     text = cells[0][1] if cells and cells[0][0]["cell_type"] == "markdown" else ""
     title, summary = re.search(r"^# (.+)$", text, re.M), re.search(r"^> (.+)$", text, re.M)
     return Notebook(Path(path), title[1].strip() if title else Path(path).stem, summary[1].strip() if summary else "", code, parameters)

@@ -82,16 +82,16 @@ def serve(pipe) -> None:
 
 # %% ../nbs/workers.ipynb #workers-010
 class Worker:
-    "A process that computes `function(item)`, an item at a time."
+    "A process that computes `function(item)`, an item at a time. `environment`: variables that are set for it."
 
-    def __init__(self):
+    def __init__(self, environment: dict = ONE_THREAD | KEEP_MEMORY):
+        self.environment = environment
         self.process = self.pipe = self.knows = None
 
     def start(self) -> None:
         context = get_context("loky")
         self.pipe, theirs = context.Pipe()
-        environment = ONE_THREAD | KEEP_MEMORY
-        process = context.Process(target=serve, args=(theirs,), env=environment, daemon=True)
+        process = context.Process(target=serve, args=(theirs,), env=self.environment, daemon=True)
         process.start()
         self.process = process
         theirs.close()

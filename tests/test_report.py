@@ -4,18 +4,19 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import symtable
 import sys
 import time
 
+import pandas as pd
 import pytest
 from conftest import song_metric
 from rich.console import Console
 
-from song_metric.report import UsageError, chapters, make_plan, notebooks_folder, report, share_figures
+from song_metric.evaluation import SCORE_COLUMNS
+from song_metric.report import UsageError, chapters, make_plan, notebooks_folder, publish, report
 from song_metric.runs import RunError, read_artifact, read_manifest
 
 
@@ -85,22 +86,56 @@ def test_manifest_and_executed_notebook(toys):
     assert "50/50 steps\n" in streams and not any("\r" in text or "49/50" in text for text in streams)
 
 
-def test_the_demos_figures_are_shared(toys, monkeypatch):
+SCORES = pd.DataFrame([dict(embedding=name, level="song", split="held_out", pooling="mean", clusterer=clusterer, v_measure=v, ami=v, v_measure_std=.01, ami_std=.01, v_measure_training_std=.02, ami_training_std=.02)
+                       for name, v in (("PCA", .4), ("ALI", .3)) for clusterer in ("k-means", "gmm-diag")])
+
+
+@pytest.fixture
+def published(toys, monkeypatch):
+    "The toys' clone with published scores, and a demo run whose second chapter writes scores as 04_evaluation does."
     monkeypatch.setattr("song_metric.report.home", lambda: toys.nbs.parent)
+    (toys.nbs.parent / "figures").mkdir()
+    SCORES.to_csv(toys.nbs.parent / "figures" / "scores.csv", index=False)
+
+    def scored(scores):
+        "Make the report, and then put its scores where the evaluation's stand."
+        folder = toys.root / "demo" / "04_evaluation"
+        folder.mkdir(parents=True, exist_ok=True)
+        scores.to_csv(folder / "scores.csv", index=False)
+        return make(toys)
+    return scored
+
+
+def test_a_report_is_compared_with_the_published_one_and_changes_nothing(toys, published):
+    before = (toys.nbs.parent / "figures" / "scores.csv").read_bytes()
+    assert "Reproduction: 8 of 8 cells lie within 2 published spreads" in published(SCORES)
+    other = SCORES.assign(ami=SCORES["ami"] + (SCORES["embedding"] == "ALI") * .1)
+    said = published(other)
+    assert "Reproduction: 6 of 8 cells" in said and "ALI under k-means AMI, is 4.5 spreads above" in said
+    page = (toys.root / "demo" / "report.html").read_text(encoding="utf-8")
+    assert page.index("<h2>Reproduction</h2>") < page.index("<h2>Chapters</h2>") and "+4.5" in page
+    assert (toys.nbs.parent / "figures" / "scores.csv").read_bytes() == before
+
+
+def test_only_a_repetition_is_compared(toys, published):
+    published(SCORES)
+    assert "Reproduction" in make(toys, overrides={"seed": "1"}), "another seed repeats the experiment"
+    assert "Reproduction" not in make(toys, overrides={"songs": "3"})
+    assert not (toys.root / "demo" / "reproduction.csv").exists()
+    assert "Reproduction" not in make(toys, profile="smoke")
+
+
+def test_publishing_is_a_command_of_its_own(toys, published):
     figures = toys.nbs.parent / "figures"
-    for chapter, name, text in (("04_evaluation", "scores.csv", "ami,seconds\n.5,1\n"), ("04_evaluation", "other.csv", "x"), ("04_evaluation", "summary.tex", "x"), ("05_visualization", "tsne.png", "x")):
-        (toys.root / "demo" / chapter).mkdir(parents=True, exist_ok=True)
-        (toys.root / "demo" / chapter / name).write_text(text)
+    published(SCORES.assign(ami=.5))
     for options in (dict(profile="smoke"), dict(overrides={"seed": "1"}), dict(overrides={"songs": "3"})):
-        assert share_figures(make_plan(nbs=toys.nbs, root=toys.root, **options)) == []
-    plan = make_plan(nbs=toys.nbs, root=toys.root, overrides={"workers": "2"})
-    assert share_figures(plan) == ["scores.csv", "summary.tex", "tsne.png"] == sorted(path.name for path in figures.iterdir())
-    (figures / "scores.csv").write_text("ami,seconds\n.5,2\n")
-    (figures / "tsne.png").write_text("y")
-    assert share_figures(plan) == ["tsne.png"]
-    shutil.copyfile(toys.nbs / "profiles" / "smoke.yaml", toys.nbs / "profiles" / "large.yaml")
-    shutil.copytree(toys.root / "demo", toys.root / "large")
-    assert share_figures(make_plan(profile="large", nbs=toys.nbs, root=toys.root)) == ["scores.csv", "summary.tex", "tsne.png"] and (figures / "large" / "tsne.png").read_text() == "x"
+        with pytest.raises(RunError, match="none that is published"): publish(nbs=toys.nbs, root=toys.root, **options)
+    assert publish(nbs=toys.nbs, root=toys.root) == ["scores.csv"]
+    assert publish(nbs=toys.nbs, root=toys.root) == [] and "8 of 8" in make(toys)
+    assert pd.read_csv(figures / "scores.csv")["ami"].eq(.5).all()
+    toys.write(last="raise SystemExit")
+    with pytest.raises(RunError): make(toys)
+    with pytest.raises(RunError, match="not finished"): publish(nbs=toys.nbs, root=toys.root)
 
 
 def test_names_of_songs_stay_text(toys):
@@ -235,8 +270,20 @@ def test_smoke_run_ends_with_a_report(smoke):
 
 def test_smoke_scores_are_tidy(smoke):
     with open(smoke.folder / "04_evaluation" / "scores.csv", newline="") as file: rows = list(csv.DictReader(file))
-    assert list(rows[0]) == "embedding,level,pooling,split,clusterer,v_measure,v_measure_std,ami,ami_std,precision_at_10,dimension,n,seeds,seconds".split(",")
+    assert list(rows[0]) == SCORE_COLUMNS
     assert {row["level"] for row in rows} == {"song", "example"}
+    seeds = {row["embedding"]: int(row["training_seeds"]) for row in rows if row["level"] == "song"}
+    assert seeds["ALI"] == seeds["ALI with agreement"] == 2 and seeds["PCA"] == 1
+
+
+def test_smoke_says_what_its_spreads_are_and_what_is_missing(smoke):
+    "The table has both spreads; a row that this processor cannot make is told missing, with the reason."
+    with open(smoke.folder / "04_evaluation" / "summary.csv", newline="") as file: rows = {row["embedding"]: row for row in csv.DictReader(file)}
+    assert re.fullmatch(r"-?\.\d{3} ± \.\d{3} \(\.\d{3}\)", rows["ALI"]["k-means V"]) and re.fullmatch(r"-?\.\d{3} \(\.\d{3}\)", rows["PCA"]["k-means V"])
+    said = (smoke.folder / "04_evaluation" / "caption.md").read_text(encoding="utf-8")
+    reason = json.loads((smoke.folder / "02_baselines" / "missing.json").read_text()).get("bliss")
+    assert "2 training seeds" in said and "float32" in said
+    assert ("bliss" in rows) == (reason is None) and (reason is None or f"No row of bliss: {reason}." in said)
 
 
 def test_smoke_pages_ask_nothing_of_the_network(smoke):
