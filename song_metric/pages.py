@@ -7,7 +7,7 @@ __all__ = ['STYLE', 'TEMPLATE', 'FIGURES', 'WORDS', 'page', 'html_table', 'markd
            'clean_output', 'code_style', 'template_folders', 'chapter_page', 'duration', 'time_of', 'rows_of', 'number',
            'verdict', 'best_scores', 'figure_title', 'figure_html', 'figures_html', 'scores_html', 'reproduction_html',
            'songs_html', 'fold', 'rounded', 'table_html', 'part_html', 'use_html', 'chapters_html', 'origin_html',
-           'pairs_html', 'map_html', 'run_page', 'write_pages']
+           'pairs_html', 'map_html', 'run_page', 'convert', 'is_stale', 'write_pages']
 
 # %% ../nbs/pages.ipynb #pages-002
 import base64
@@ -16,11 +16,13 @@ import json
 import math
 import re
 from collections import Counter
+from functools import partial
 from html import escape
 from importlib import metadata
 from pathlib import Path
 
-from .runs import outputs, read_manifest, written
+from .runs import RunError, outputs, read_manifest, written
+from .workers import Crash, in_parallel
 
 # %% ../nbs/pages.ipynb #pages-005
 STYLE = """
@@ -68,7 +70,7 @@ def markdown(text: str) -> str:
     "Markdown (with tables) as HTML; HTML inside the text is escaped."
     import mistune
     html = mistune.create_markdown(escape=True, plugins=["table"])(text)
-    html = re.sub(r"<td>(-?[\d.,]+(?: [±(][^<]*)?)</td>", r'<td class="number">\1</td>', html)
+    html = re.sub(r"<td>([-+]?[\d.,]+(?: [±(][^<]*)?)</td>", r'<td class="number">\1</td>', html)
     return re.sub(r"<table>.*?</table>", r'<div class="wide numbers">\g<0></div>', html, flags=re.S)
 
 # %% ../nbs/pages.ipynb #pages-010
@@ -257,18 +259,8 @@ def scores_html(run) -> str:
 # %% ../nbs/pages.ipynb #pages-020c
 def reproduction_html(run) -> str:
     "How far the run agrees with the published report: a sentence, and the table cell by cell; empty where there is nothing to compare with."
-    path = Path(run) / "reproduction.csv"
-    if not path.exists():
-        return ""
-    import pandas as pd
-
-    from song_metric.reproduction import sentence, shown
-    table = pd.read_csv(path)
-    texts = shown(table)
-    rows = html_table(list(texts.columns), texts.to_numpy().tolist())
-    why = "A cell's spread is its published deviation over training seeds and over the clusterer's, together."
-    return (f'<h2>Reproduction</h2>\n<p class="lead">{escape(sentence(table))}</p>\n<p class="soft">{why}</p>\n'
-            f"<details open><summary>Cell by cell</summary>{rows}</details>")
+    path = Path(run) / "reproduction.md"
+    return f"<h2>Reproduction</h2>\n{markdown(path.read_text(encoding='utf-8'))}" if path.exists() else ""
 
 # %% ../nbs/pages.ipynb #pages-021
 def songs_html(run, most: int = 2000) -> str:
@@ -373,15 +365,26 @@ def run_page(run) -> str:
     return page(f"song_metric: {run.name}", "\n".join(part for part in body if part))
 
 # %% ../nbs/pages.ipynb #pages-028
+def convert(folder: Path, links: str) -> None:
+    "Write a chapter's page."
+    with written(folder / "notebook.html") as aside:
+        aside.write_text(chapter_page(folder / "notebook.ipynb", links), encoding="utf-8")
+
+
+def is_stale(folder: Path) -> bool:
+    "Whether a chapter's page is missing, or older than its executed notebook."
+    page, notebook = folder / "notebook.html", folder / "notebook.ipynb"
+    return not page.exists() or page.stat().st_mtime_ns < notebook.stat().st_mtime_ns
+
+
 def write_pages(run) -> Path:
-    "Convert the executed notebooks whose pages are missing or older, write `report.html`, and return its path."
+    "Convert the executed notebooks whose pages are missing or older, many at once, write `report.html`, and return its path."
     run = Path(run)
     notebooks = [path.parent for path in sorted(run.glob("*/notebook.ipynb")) if read_manifest(path.parent)]
     links = '<a href="../report.html">The report</a>' + "".join(f'<a href="../{folder.name}/notebook.html">{escape(read_manifest(folder).get("title") or folder.name)}</a>' for folder in notebooks)
-    for folder in notebooks:
-        target = folder / "notebook.html"
-        if not target.exists() or target.stat().st_mtime_ns < (folder / "notebook.ipynb").stat().st_mtime_ns:
-            with written(target) as aside: aside.write_text(chapter_page(folder / "notebook.ipynb", links), encoding="utf-8")
+    stale = [folder for folder in notebooks if is_stale(folder)]
+    for folder, result in zip(stale, in_parallel(partial(convert, links=links), stale, 0, "pages", "the converter")):
+        if isinstance(result, Crash): raise RunError(f"The page of {folder.name} could not be made: {result}.")
     target = run / "report.html"
     with written(target) as aside: aside.write_text(run_page(run), encoding="utf-8")
     return target

@@ -39,7 +39,6 @@ from rich.table import Table
 from rich.text import Text
 
 from .pages import duration, rows_of, verdict, write_pages
-from .reproduction import write_reproduction
 from .runs import RunError, alone, cache_home, changed_output, file_sha256, home, made_folder, outputs, read_manifest, relative, run_dir, state_of, tool_folders, unwritable, why_not, write_json, written
 from .workers import ONE_THREAD
 
@@ -557,13 +556,17 @@ def published_folder(plan: Plan) -> Path | None:
 
 
 def check_published(plan: Plan) -> str:
-    "Compare a run's scores with the published ones, write `reproduction.csv` into the run, and return what it says; empty where there is nothing to compare with."
-    folder = published_folder(plan)
-    scores = "scores.csv"
-    if not folder or not (folder / scores).exists():
-        (plan.folder / "reproduction.csv").unlink(missing_ok=True)
+    "Compare a run's scores with the published ones, leave `reproduction.csv` and `reproduction.md` in the run, and return what they say; empty where there is nothing to compare with."
+    folder, said = published_folder(plan), plan.folder / "reproduction.md"
+    yours = plan.folder / "04_evaluation" / "scores.csv"
+    if not folder or not (folder / "scores.csv").exists() or not yours.exists():
+        for path in (said, said.with_suffix(".csv")): path.unlink(missing_ok=True)
         return ""
-    return write_reproduction(folder / scores, plan.folder / "04_evaluation" / scores, plan.folder)
+    inputs = max(path.stat().st_mtime_ns for path in (folder / "scores.csv", yours))
+    if not said.exists() or said.stat().st_mtime_ns < inputs:
+        from song_metric.reproduction import write_reproduction # loads scikit-learn: seconds
+        write_reproduction(folder / "scores.csv", yours, plan.folder)
+    return said.read_text(encoding="utf-8").partition("\n")[0]
 
 
 def publish(profile="demo", run=None, overrides=None, *, nbs=None, root=None) -> list[str]:

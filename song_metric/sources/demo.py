@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SOURCE', 'SAMPLE_RATE', 'SECONDS', 'PEAK', 'RELEASE', 'FAINT', 'LABELS', 'data_folder', 'load_index', 'choose',
            'read_midi', 'soundfont_path', 'soundfont', 'render', 'cache_folder', 'cache_name', 'finished', 'is_sound',
-           'render_file', 'render_songs', 'catalog', 'validate']
+           'render_file', 'render_songs', 'require_renderer', 'catalog', 'validate']
 
 # %% ../../nbs/sources/demo.ipynb #demo-004
 import hashlib
@@ -19,7 +19,7 @@ import shutil
 import struct
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 
@@ -28,8 +28,8 @@ import pandas as pd
 import soundfile as sf
 import soxr
 
-from ..data import in_parallel
 from ..runs import RunError, home
+from ..workers import Crash, in_parallel
 
 # %% ../../nbs/sources/demo.ipynb #demo-006
 SOURCE = dict(name="demo", title="The demo corpus: 15 genres, 75 artists, 900 songs", licence="CC0-1.0",
@@ -100,6 +100,7 @@ def soundfont_path() -> Path:
     return path
 
 
+@lru_cache(maxsize=2)
 def soundfont(path, release: int = RELEASE) -> bytes:
     "A SoundFont whose sounds fade within `release` timecents after a note has ended."
     data = bytearray(Path(path).read_bytes())
@@ -122,7 +123,7 @@ def render(
     from midirenderer import render_wave_from
     try: audio, rate = sf.read(io.BytesIO(render_wave_from(font, midi)), dtype="float32", always_2d=True)
     except (ValueError, RuntimeError) as error: raise RunError(f"A MIDI file cannot be rendered: {error}.") from error
-    audio, count = soxr.resample(audio.mean(axis=1), rate, sample_rate), round(seconds * sample_rate)
+    audio, count = soxr.resample(audio.T.mean(axis=0), rate, sample_rate), round(seconds * sample_rate)
     if len(audio) < count: raise RunError(f"A rendered song lasts {len(audio) / sample_rate:.1f} s, and {seconds:g} s are needed.")
     audio = audio[:count]
     peak = float(np.abs(audio).max())
@@ -176,12 +177,12 @@ def render_songs(
     corpus, # the folder that it came from
     root, # the folder of the cache
     workers: int = 0, # processes; 0: one for each core
-) -> list[Path]: # one WAV file a song, in order
-    "Render the songs that are not in the cache, or not as they were; go on where an interrupted call stopped."
+) -> list[Path | Crash]: # one WAV file a song, in order, or how the renderer died of it
+    "Render the songs that are not in the cache, or not as they were; go on where an interrupted call stopped. A `RunError` where the renderer works for none."
     folder, names = cache_folder(root), [cache_name(song) for song in songs.itertuples()]
     done = finished(folder)
     with ThreadPoolExecutor() as pool: good = list(pool.map(lambda name: is_sound(folder / name, done.get(name)), names))
-    missing = songs[~np.array(good, bool)]
+    missing, crashed = songs[~np.array(good, bool)], {}
     if len(missing):
         free, need = shutil.disk_usage(folder).free, len(missing) * 2 * SAMPLE_RATE * SECONDS
         if free < need: raise RunError(f"Rendering {len(missing)} songs takes {need / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB left: make room, or ask for fewer songs.")
@@ -189,10 +190,22 @@ def render_songs(
         jobs = [(song.song_id, cache_name(song), midi[song.song_id]) for song in missing.itertuples()]
         with open(folder / "rendered.jsonl", "a") as log:
             log.write("\n") # ends what an interruption may have left
-            for line in in_parallel(partial(render_file, folder=str(folder)), jobs, workers, what=f"rendering {len(jobs)} songs"):
+            make, title = partial(render_file, folder=str(folder)), f"rendering {len(jobs)} songs"
+            require_renderer(make, jobs)
+            for (song_id, _, _), line in zip(jobs, in_parallel(make, jobs, workers, title, "the renderer")):
+                if isinstance(line, Crash):
+                    crashed[song_id] = line
+                    continue
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-    return [folder / name for name in names]
+    return [crashed.get(song_id, folder / name) for song_id, name in zip(songs["song_id"], names)]
+
+
+def require_renderer(make, jobs: list) -> None:
+    "A `RunError` where the renderer dies of the first songs: it does not work on this machine."
+    found = list(in_parallel(make, jobs[:2], 1, "trying the renderer", "midirenderer"))
+    if all(isinstance(result, Crash) for result in found):
+        raise RunError(f"The demo's songs cannot be rendered on this machine: {found[0]}. Use your own music: add --source folder --data DIR.")
 
 # %% ../../nbs/sources/demo.ipynb #demo-029
 LABELS = ("folder", "genre", "artist", "album")
@@ -206,15 +219,21 @@ def catalog(
     genres: int = 15, # the first so many genres
     workers: int = 0, # processes; 0: one for each core
     **_, # other sources' parameters
-) -> tuple[list[dict], list[dict]]: # catalog rows, rejected rows (always none)
+) -> tuple[list[dict], list[dict]]: # catalog rows, rejected rows: songs of which the renderer died
     "The songs of the demo corpus, rendered. A `RunError` where the corpus, a package or enough songs are missing."
     if label not in LABELS: raise RunError(f"There is no label {label!r}: choose one of {', '.join(LABELS)} (parameter `label`).")
     corpus = Path(data).expanduser() if str(data).strip() else data_folder() / "demo"
     songs = choose(load_index(corpus), int(songs_per_genre), int(genres))
     paths = render_songs(songs, corpus, data_folder() / "cache" / "demo", workers)
     column = "genre" if label == "folder" else label
-    return [dict(song_id=song["song_id"], path=str(path), genre=song[column], artist=song["artist"], album=song["album"], title=song["title"], duration=SECONDS, source="demo", licence=SOURCE["licence"])
-            for song, path in zip(songs.to_dict("records"), paths)], []
+    rows, rejected = [], []
+    for song, path in zip(songs.to_dict("records"), paths):
+        if isinstance(path, Crash):
+            rejected.append(dict(path=song["song_id"], reason=str(path)))
+            continue
+        rows.append(dict(song_id=song["song_id"], path=str(path), genre=song[column], artist=song["artist"], album=song["album"],
+                         title=song["title"], duration=SECONDS, source="demo", licence=SOURCE["licence"]))
+    return rows, rejected
 
 # %% ../../nbs/sources/demo.ipynb #demo-030
 def validate(data: str = "") -> tuple[list[dict], list[dict]]:
