@@ -19,7 +19,7 @@ import shutil
 import struct
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -100,7 +100,6 @@ def soundfont_path() -> Path:
     return path
 
 
-@lru_cache(maxsize=2)
 def soundfont(path, release: int = RELEASE) -> bytes:
     "A SoundFont whose sounds fade within `release` timecents after a note has ended."
     data = bytearray(Path(path).read_bytes())
@@ -160,11 +159,11 @@ def is_sound(path: Path, digest: str | None) -> bool:
     return digest is not None and path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 # %% ../../nbs/sources/demo.ipynb #demo-025
-def render_file(job: tuple[str, str, bytes], folder: str) -> tuple[str, str]:
+def render_file(job: tuple[str, str, bytes], folder: str, font: bytes | None = None) -> tuple[str, str]:
     "Render (song_id, file name, MIDI bytes) to a WAV file in `folder`, under a passing name first. Returns (file name, SHA-256 of the file)."
     song_id, name, midi = job
     sound = io.BytesIO()
-    try: sf.write(sound, render(midi), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    try: sf.write(sound, render(midi, font), SAMPLE_RATE, subtype="PCM_16", format="WAV")
     except RunError as error: raise RunError(f"{song_id}: {error}") from None
     path, passing = Path(folder, name), Path(folder, f".{name}.{os.getpid()}")
     passing.write_bytes(sound.getvalue())
@@ -190,7 +189,7 @@ def render_songs(
         jobs = [(song.song_id, cache_name(song), midi[song.song_id]) for song in missing.itertuples()]
         with open(folder / "rendered.jsonl", "a") as log:
             log.write("\n") # ends what an interruption may have left
-            make, title = partial(render_file, folder=str(folder)), f"rendering {len(jobs)} songs"
+            make, title = partial(render_file, folder=str(folder), font=soundfont(soundfont_path())), f"rendering {len(jobs)} songs"
             require_renderer(make, jobs)
             for (song_id, _, _), line in zip(jobs, in_parallel(make, jobs, workers, title, "the renderer")):
                 if isinstance(line, Crash):
