@@ -14,7 +14,7 @@ report: env  ## run the notebooks: tables, figures and one HTML report in data/r
 
 test: env  ## every test: notebooks, command line, a smoke run, the repository's own consistency
 	$(BIN)/nbdev_test --n_workers 2 --do_print --timing
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 old-processor: env  ## does every package work on old processors? (needs qemu-user)
 	$(BIN)/python tools/old_processor.py $(ARGS)

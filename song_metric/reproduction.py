@@ -70,10 +70,10 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     number = lambda value: "–" if value != value else short(value)
     off = table["spreads"].map(lambda value: "–" if value != value else f"{value:+.1f}")
     return pd.DataFrame({
-        "cell": table["cell"],
+        "cell": table["cell"].to_numpy(),
         "published": [f"{number(v)} ± {number(s)}" for v, s in zip(table["published"], table["spread"])],
-        "yours": table["yours"].map(number),
-        "difference, in spreads": off,
+        "yours": table["yours"].map(number).to_numpy(),
+        "difference, in spreads": off.to_numpy(),
     }, index=pd.Index(table["embedding"])).rename_axis(columns="embedding")
 
 

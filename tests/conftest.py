@@ -1,4 +1,5 @@
 "Chapters of a few lines, and one smoke run that several tests look at."
+import json
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: two processes share the tests
 if SIDE_BY_SIDE: os.environ.setdefault("OMP_NUM_THREADS", "1")  # each has one core: no threads that wait for each other
@@ -30,14 +32,12 @@ print(file=sys.stderr)
 """
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    "Side by side, tests that share a fixture stay in one process: those of the smoke run, which begins, and those of each file, the larger files first."
+    "Side by side: one process begins with a file that asks for the smoke run, the other with those that do not, so that nobody waits for it."
     if not SIDE_BY_SIDE: return
-    for item in items:
-        group = "smoke" if "smoke" in item.fixturenames else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: ("smoke" not in item.fixturenames, -item.path.stat().st_size, item.path.name))
+    asking = {item.path.name for item in items if "smoke" in item.fixturenames}
+    rank = {name: 2 for name in asking} | {"test_report.py": 0}
+    items.sort(key=lambda item: (rank.get(item.path.name, 1), -item.path.stat().st_size, item.path.name))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -73,8 +73,20 @@ def song_metric(*arguments, **options) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> SimpleNamespace:
-    "The smoke profile, run once through the command line: `folder` of the run, `result` of the command."
+    "The smoke profile, run once through the command line, by one of the processes for all: `folder` of the run, `result` of the command."
     given = os.environ.get("SONG_METRIC_SMOKE")  # the folder of runs of an earlier session, to save a minute while developing
-    root = Path(given) if given else tmp_path_factory.mktemp("runs")
-    result = song_metric("report", "--profile", "smoke", "--runs-dir", root)
-    return SimpleNamespace(folder=root / "smoke", root=root, result=result)
+    shared = tmp_path_factory.getbasetemp().parent if SIDE_BY_SIDE else tmp_path_factory.mktemp("smoke")
+    root = Path(given) if given else shared / "runs"
+    with FileLock(shared / "smoke.lock"):
+        said = shared / "smoke.json"
+        if not said.exists():
+            result = song_metric("report", "--profile", "smoke", "--runs-dir", root)
+            said.write_text(json.dumps(dict(returncode=result.returncode, stdout=result.stdout, stderr=result.stderr)))
+    return SimpleNamespace(folder=root / "smoke", root=root, result=SimpleNamespace(**json.loads(said.read_text())))
+
+
+@pytest.fixture
+def here(monkeypatch):
+    "Files are looked at in this process, where a test can watch it, and not in workers."
+    def one_by_one(function, items, *_, **__): return map(function, list(items))
+    for module in ("data", "spectrograms", "space"): monkeypatch.setattr(f"song_metric.{module}.in_parallel", one_by_one)

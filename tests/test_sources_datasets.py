@@ -23,6 +23,7 @@ from servers import Server
 from song_metric.baselines import split_songs
 from song_metric.data import build_catalog, load_table
 from song_metric.downloads import Web
+from song_metric.report import notebooks_folder
 from song_metric.runs import RunError
 from song_metric.sources import fma, folder, gtzan
 from song_metric.spectrograms import SpectrogramSettings, compute_examples
@@ -124,7 +125,7 @@ def test_gtzan(tmp_path, layout):
         assert set(songs["split"]) == {"training", "validation", "test"}
 
 
-def test_a_library_that_grows(tmp_path, monkeypatch):
+def test_a_library_that_grows(tmp_path, monkeypatch, here):
     "Files seen before are not opened again; a changed one is; duplicates are listed."
     body = [sound(number, kind="FLAC") for number in range(40)]
     def write(name, content, genre):
@@ -150,26 +151,37 @@ def test_a_library_that_grows(tmp_path, monkeypatch):
     assert len(songs) == 38 and rejected.values.tolist() == [["0/zz copy.flac", "a duplicate: it sounds exactly like 0/0.flac"]]
 
 
-SMALLER = ("--profile", "smoke", "-p", "tsne_songs=8", "-p", "epochs=1", "-p", "agreement_updates=5", "-p", "cluster_seeds=1")
+QUICK = ["workers=1", "training_seeds=1", "epochs=1", "looks=1", "agreement_updates=2", "cluster_seeds=1", "examples=3", "tsne_songs=8", "path_pairs=4", "bootstrap=10", "wrong_draws=2"]
+SMALLER = ["--profile", "smoke", *(word for value in QUICK for word in ("-p", value))]
 
 
-def report_of(source, data, runs, *more):
+@pytest.fixture(scope="session")
+def first_chapters(tmp_path_factory):
+    "The chapters that meet a source's songs: catalog, spectrograms and split. What follows is the same for all sources."
+    nbs = tmp_path_factory.mktemp("first") / "nbs"
+    (nbs / "profiles").mkdir(parents=True)
+    (nbs / "profiles" / "smoke.yaml").write_text("components: 16\ncurve_components: 32\nexamples: 3\n")
+    for name in ("00_data", "01_spectrograms", "02_baselines"): shutil.copy(notebooks_folder() / f"{name}.ipynb", nbs)
+    return nbs
+
+
+def report_of(source, data, runs, nbs, *more):
     "The songs of a smoke run, each with whether it was held out."
-    result = song_metric("report", "--source", source, "--data", data, "--runs-dir", runs, *SMALLER, *more)
+    result = song_metric("report", "--profile", "smoke", "--notebooks", nbs, "--source", source, "--data", data, "--runs-dir", runs, *more)
     assert result.returncode == 0, result.stderr + result.stdout
     run, = json.loads(song_metric("runs", "--json", "--runs-dir", runs).stdout)
-    assert run["source"] == source and run["chapters"] == run["chapters_in_all"] and len(run["scores"]) > 5
+    assert run["source"] == source and run["chapters"] == run["chapters_in_all"] == 3
     folder = runs / run["run"]
     return load_table(folder / "01_spectrograms/songs.csv").assign(held_out=load_table(folder / "02_baselines/split.csv")["held_out"] == "True")
 
 
-def test_small_fma_through_the_report(fma_folder, tmp_path):
+def test_small_fma_through_the_report(fma_folder, tmp_path, first_chapters):
     "Scored on the test songs that FMA itself names."
-    songs = report_of("fma", fma_folder, tmp_path, "-p", "split=official")
+    songs = report_of("fma", fma_folder, tmp_path, first_chapters, "-p", "split=official")
     assert len(songs) == 24 and 0 < songs["held_out"].sum() < 24 and (songs["held_out"] == (songs["split"] == "test")).all()
 
 
-def test_small_gtzan_through_the_report(tmp_path):
+def test_small_gtzan_through_the_report(tmp_path, first_chapters):
     "An archive of .au files, a broken one among them, and the index of artists: no artist is on both sides."
     names, lines = [f"{genre}.{number:05d}" for genre in ("blues", "jazz", "rock") for number in range(8)], ["file, artist, title"]
     for number, name in enumerate([*names, "jazz.00054"]):
@@ -178,7 +190,7 @@ def test_small_gtzan_through_the_report(tmp_path):
         path.write_bytes(sound(number, kind="AU") if number < len(names) else b"\0" * 4000)
         lines.append(f'{name}.wav, "Band {number // 2}, The", Song')
     (tmp_path / "set/gtzan_index.csv").write_text("\n".join(lines) + "\n")
-    songs = report_of("gtzan", tmp_path / "set", tmp_path / "runs")
+    songs = report_of("gtzan", tmp_path / "set", tmp_path / "runs", first_chapters)
     assert len(songs) == 24 and 0 < songs["held_out"].sum() < 24 and songs["artist"][0] == "Band 0, The"
     assert not set(songs["artist"][songs["held_out"]]) & set(songs["artist"][~songs["held_out"]])
 

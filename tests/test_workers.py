@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import song_metric
+from test_sources_datasets import SMALLER
 
 from song_metric.data import file_facts
 from song_metric.workers import Crash, Crew, in_parallel, why_not
@@ -117,7 +118,6 @@ def open_or_die(self, file, *arguments, **options):
 
 soundfile.SoundFile.__init__ = open_or_die
 """
-QUICK = ["training_seeds=1", "epochs=1", "agreement_updates=2", "looks=1", "cluster_seeds=1", "examples=3", "path_pairs=4", "bootstrap=10", "wrong_draws=2"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are read from /proc")
@@ -135,9 +135,8 @@ def test_a_report_over_files_that_kill_their_decoder(tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(DEADLY)
     path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
-    settings = [word for value in QUICK for word in ("-p", value)]
-    done = song_metric("report", "--profile", "smoke", "--source", "folder", "--data", tmp_path / "music", "--run", "deadly",
-                       "--runs-dir", tmp_path / "runs", *settings, env={**os.environ, "PYTHONPATH": path, "SONG_METRIC_CACHE": str(tmp_path / "cache")})
+    done = song_metric("report", *SMALLER, "--source", "folder", "--data", tmp_path / "music", "--run", "deadly",
+                       "--runs-dir", tmp_path / "runs", env={**os.environ, "PYTHONPATH": path, "SONG_METRIC_CACHE": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "runs/deadly/01_spectrograms/rejected.csv", newline="") as file:
         reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
