@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help report test old-processor lab env prepare outputs lock clean
+.PHONY: help report test old-processor lab env prepare publish lock clean
 
 help:     ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 24
@@ -34,7 +34,8 @@ $(VENV)/.installed: requirements.lock settings.ini setup.py
 prepare: env  ## after editing a notebook: export the module, clean the notebooks, write the README
 	$(BIN)/python tools/prepare.py
 
-outputs: env  ## after `make report`: keep the demo run's tables and figures in the committed notebooks
+publish: env  ## for those who keep the repository, after make report: its tables, figures and outputs become the published ones
+	$(BIN)/song-metric publish
 	$(BIN)/python tools/keep_outputs.py
 	$(BIN)/python tools/prepare.py
 

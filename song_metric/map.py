@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from .data import AudioError, in_parallel, plain_text, read_middle
+from .data import AudioError, plain_text, read_middle
 from .runs import RunError, relative, written
 from .space import SongSpace
+from .workers import Crash, in_parallel
 
 # %% ../nbs/map.ipynb #map-005
 MOST = 20_000 # songs on a map
@@ -118,7 +119,9 @@ def sounds(space: SongSpace, audio: str, seconds: float = 5.0, megabytes: float 
     facts = dict(kind=audio, seconds=seconds, type=CODECS[codec][0], kbps=kbps, missing={})
     if audio == "link": facts["missing"] = {str(i): "this space was saved without paths" if not path else "there is no such file" for i, path in enumerate(space.songs["path"]) if not (path and os.path.isfile(path))}
     if audio != "embed": return facts, []
-    found = list(in_parallel(partial(read_excerpt, seconds=seconds, kbps=kbps, codec=codec), space.songs["path"], workers, "excerpts"))
+    read = partial(read_excerpt, seconds=seconds, kbps=kbps, codec=codec)
+    made = in_parallel(read, space.songs["path"], workers, "excerpts")
+    found = [("", str(excerpt)) if isinstance(excerpt, Crash) else excerpt for excerpt in made]
     facts["missing"] = {str(i): why for i, (_, why) in enumerate(found) if why}
     return facts, [text for text, _ in found]
 

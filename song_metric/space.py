@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['CODES', 'ENCODER', 'POOLING', 'EXACT_UP_TO', 'INDEX_UP_TO', 'COPY', 'PLAIN', 'FORMAT', 'PARTS', 'FACTS',
-           'run_vectors', 'measured', 'exact_search', 'build_index', 'read_song', 'sound_files', 'SongSpace',
-           'position', 'point', 'distance', 'search', 'ensure_index', 'is_copy', 'first_of_each', 'nearest_positions',
-           'nearest', 'neighbours', 'without_accents', 'name_texts', 'find', 'has_words', 'describe', 'resolve', 'save',
-           'space_locked', 'save_of', 'replace_space', 'move_parts', 'clear_up', 'write_parts', 'keeps_encoder',
-           'saved_facts', 'space_facts', 'part', 'load', 'read_parts', 'read_songs', 'read_index', 'encode', 'twin',
-           'encode_file', 'free_id', 'add', 'extend', 'add_to']
+           'run_vectors', 'measured', 'exact_search', 'build_index', 'read_song', 'read_each', 'sound_files',
+           'SongSpace', 'position', 'point', 'distance', 'search', 'ensure_index', 'is_copy', 'first_of_each',
+           'nearest_positions', 'nearest', 'neighbours', 'without_accents', 'name_texts', 'find', 'has_words',
+           'describe', 'resolve', 'save', 'space_locked', 'save_of', 'replace_space', 'move_parts', 'clear_up',
+           'write_parts', 'keeps_encoder', 'saved_facts', 'space_facts', 'part', 'load', 'read_parts', 'read_songs',
+           'read_index', 'encode', 'twin', 'encode_file', 'free_id', 'add', 'extend', 'add_to']
 
 # %% ../nbs/space.ipynb #space-002
 import difflib
@@ -28,9 +28,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .data import AudioError, CATALOG_COLUMNS, REJECTED_COLUMNS, in_parallel, load_catalog, load_table, one_spelling, plain_text, read_middle, same_name, save_table
+from .data import AudioError, CATALOG_COLUMNS, REJECTED_COLUMNS, load_catalog, load_table, one_spelling, plain_text, read_middle, same_name, save_table
 from .runs import RunError, alone, file_digest, made_folder, read_artifact, refusals_told, relative, settle, write_json
 from .spectrograms import SpectrogramSettings, load_settings, song_examples
+from .workers import Crash, in_parallel
 
 # %% ../nbs/space.ipynb #space-005
 CODES, ENCODER, POOLING = "03_ali/ali_agreement.npy", "03_ali/ali_agreement.safetensors", "directions" # what the space is made of: chapter and file of a run
@@ -92,6 +93,14 @@ def read_song(song: tuple, settings: SpectrogramSettings, seed: int = 0):
     row = dict(song_id=song_id, path=str(Path(path).resolve()), genre=label, artist=tags.get("artist", ""), album=tags.get("album") or plain_text(Path(path).resolve().parent.name),
                title=tags.get("title") or plain_text(Path(path).stem), duration=round(duration, 3), source="added", licence="")
     return row, sound, examples
+
+
+def read_each(songs: list[tuple], settings: SpectrogramSettings, seed: int = 0, workers: int = 1):
+    "Yield `read_song` of each (song_id, path), computed by workers; a decoder that dies of a song is its reason."
+    from song_metric.sources.folder import shown
+    read = partial(read_song, settings=settings, seed=seed)
+    for (_, path), found in zip(songs, in_parallel(read, songs, workers, "reading songs")):
+        yield dict(path=shown(path), reason=str(found)) if isinstance(found, Crash) else found
 
 
 def sound_files(files, root=None) -> list[tuple[str, Path]]:
@@ -557,7 +566,7 @@ def twin(self, sound, vector, duration: float, k: int = 5) -> int | None:
 def encode_file(self, path) -> tuple[np.ndarray, int | None]:
     "The vector of a sound file and, where the space holds the same sound, that song's vector and position. A `RunError` with the reason where it cannot be used."
     _ = self.encoder
-    found = read_song((Path(path).name, path), self.settings, self.seed)
+    found, = read_each([(Path(path).name, path)], self.settings, self.seed)
     if isinstance(found, dict): raise RunError(f"{found['path']} cannot be used: {found['reason']}.")
     vector = self.encode(found[2])
     own = self.twin(found[1], vector, found[0]["duration"])
@@ -577,7 +586,7 @@ def add(self, files, root=None, workers: int = 0) -> tuple[pd.DataFrame, pd.Data
     _ = self.encoder
     todo, rejected = sound_files(files, root), []
     fresh = SongSpace(self.vectors[:0], self.songs[:0], settings=self.settings, encoder=self.encoder_path, seed=self.seed)
-    for found in in_parallel(partial(read_song, settings=self.settings, seed=self.seed), todo, workers if len(todo) > 8 else 1, "adding songs"):
+    for found in read_each(todo, self.settings, self.seed, workers if len(todo) > 8 else 1):
         if isinstance(found, dict): rejected.append(found)
         else:
             row, sound, examples = found
