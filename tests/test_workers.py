@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile as sf
 from conftest import song_metric
@@ -143,3 +144,20 @@ def test_a_report_over_files_that_kill_their_decoder(tmp_path):
     assert reasons == {"high/SIGSEGV.wav": "the decoder crashed (SIGSEGV)", "low/SIGILL.wav": "the decoder crashed (SIGILL)"}
     page = (tmp_path / "runs/deadly/report.html").read_text(encoding="utf-8")
     assert "the decoder crashed (SIGSEGV)" in page and "22 songs of 2 labels" in page
+
+
+def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
+    "In a space that is asked about a file, or given one; and on the map."
+    from song_metric.map import sounds
+    from song_metric.space import SongSpace, read_each
+    from song_metric.spectrograms import SpectrogramSettings
+    crash = Crash("the decoder crashed (SIGSEGV)")
+
+    def crashing(function, items, *_, **__): return (crash for _ in items)
+    monkeypatch.setattr("song_metric.space.in_parallel", crashing)
+    monkeypatch.setattr("song_metric.map.in_parallel", crashing)
+    assert list(read_each([("a", "a.wav")], SpectrogramSettings())) == [dict(path="a.wav", reason=str(crash))]
+    columns = ["song_id", "path", "genre", "artist", "album", "title", "source", "licence"]
+    songs = pd.DataFrame([dict.fromkeys(columns, "x") | dict(song_id=str(i), duration=9.0) for i in range(3)])
+    facts, excerpts = sounds(SongSpace(np.eye(3, dtype="float32"), songs), "embed")
+    assert excerpts == [""] * 3 and facts["missing"] == {str(i): str(crash) for i in range(3)}
