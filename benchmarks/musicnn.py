@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # not this folder, where `import musicnn` finds this file; and song_metric need not be installed
 from song_metric.data import AudioError, load_catalog, load_table, plain_text, read_preview
-from song_metric.evaluation import SCORE_COLUMNS, score_view, summary_table, to_markdown
+from song_metric.evaluation import SCORE_COLUMNS, over_trainings, score_view, summary_table, to_markdown
 from song_metric.runs import RunError, read_artifact
 from song_metric.spectrograms import load_settings
 
@@ -127,7 +127,7 @@ def score(run, path, seeds, plain=False):
     rows = [dict(embedding=name, level="song", pooling="mean", split="held_out" if held.any() else "all", seconds=seconds.sum()) | row
             for name, vectors in spaces(features, ~held, plain).items()
             for row in score_view(vectors[scored], songs["genre"].to_numpy()[scored], np.flatnonzero(scored), list(seeds))]
-    return pd.DataFrame(rows)[SCORE_COLUMNS].round(6)
+    return over_trainings(pd.DataFrame(rows))[SCORE_COLUMNS].round(6)
 
 
 def main():

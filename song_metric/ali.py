@@ -262,7 +262,7 @@ def batch_losses(ali, x: torch.Tensor, songs=None) -> dict[str, torch.Tensor]:
         found["cycle_loss"] = mse_loss(ali.game_.reconstructed.float(), x[:played])
     return found
 
-
+# %% ../nbs/03_ali.ipynb #03_ali-088
 def train_epoch(ali, examples: torch.Tensor, optimizers, seed: int, songs=None, rate=None) -> dict:
     """One pass over `examples` `(example, band, frame)`, or `ali.batches` updates.
 
@@ -343,8 +343,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
 
     With `agreement` above 0, `fit(X, songs=…)` takes the song of each example, `(example,)`, and asks codes of one song to agree, under `shift` (bands), `curve` and `level` (deviations of the data);
     the game is played with a `share` of each batch. `cycle`: weight of the decoder's error in drawing examples from their codes, of which the encoder hears nothing. `anneal`: the step size falls to zero along half a cosine.
-    `batches`: how many an epoch has (None: as many as show every example once). `precision`: float32, or bfloat16 by autocast.
-    `checkpoint`: a file to write after each epoch and to go on from. `callback(embedding, epoch)`: a dict of numbers for the history, called after each epoch.
+    `batches`: how many an epoch has (None: as many as show every example once). `precision`: float32, or bfloat16 by autocast. `checkpoint`: a file to write after each epoch and to go on from. `callback(embedding, epoch)`: a dict of numbers for the history, called after each epoch.
     After `fit`: `game_` (the nets), `history_` (a list of dicts, one an epoch), `scale_` (mean and deviation of the data)."""
 
     def __init__(self, latent_dim=64, width=16, epochs=20, batch_size=128, batches=None, learning_rate=2e-4, dropout=0.2, noise=0.5, agreement=0.0, shift=0.0, curve=0.0, level=0.0, cycle=0.0, share=1.0, anneal=False,

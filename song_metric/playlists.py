@@ -242,7 +242,7 @@ def through(space: SongSpace, songs, n: int = 20) -> Playlist:
     for a, b, more in zip(at, at[1:], extra): found += fluid_way(space, a, b, int(more) + 2, without=[i for i in {*found, *at} if i not in (a, b)])[1:]
     return Playlist(space, found, "Through " + ", ".join(space.songs["title"].iat[i] for i in at))
 
-
+# %% ../nbs/06_playlists.ipynb #06_playlists-016c
 def first_without_copies(space: SongSpace, order, count: int, before=()) -> list[int]:
     "The first `count` of `order` (positions) that are no copies of `before` or of an earlier one."
     reach = count + len(before)

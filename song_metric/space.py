@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CODES', 'ENCODER', 'POOLING', 'EXACT_UP_TO', 'INDEX_UP_TO', 'COPY', 'PLAIN', 'FORMAT', 'PARTS', 'FACTS',
-           'run_vectors', 'measured', 'exact_search', 'build_index', 'read_song', 'read_each', 'sound_files',
+           'run_vectors', 'measured', 'exact_search', 'build_index', 'read_song', 'sound_files', 'read_each',
            'SongSpace', 'position', 'point', 'distance', 'search', 'ensure_index', 'is_copy', 'first_of_each',
            'nearest_positions', 'nearest', 'neighbours', 'without_accents', 'name_texts', 'find', 'has_words',
            'describe', 'resolve', 'save', 'space_locked', 'save_of', 'replace_space', 'move_parts', 'clear_up',
@@ -95,14 +95,6 @@ def read_song(song: tuple, settings: SpectrogramSettings, seed: int = 0):
     return row, sound, examples
 
 
-def read_each(songs: list[tuple], settings: SpectrogramSettings, seed: int = 0, workers: int = 1):
-    "Yield `read_song` of each (song_id, path), computed by workers; a decoder that dies of a song is its reason."
-    from song_metric.sources.folder import shown
-    read = partial(read_song, settings=settings, seed=seed)
-    for (_, path), found in zip(songs, in_parallel(read, songs, workers, "reading songs")):
-        yield dict(path=shown(path), reason=str(found)) if isinstance(found, Crash) else found
-
-
 def sound_files(files, root=None) -> list[tuple[str, Path]]:
     "(song_id, path) of files and of all sound files in folders: the id is the path below `root`, below the folder given, or the file's name. A `RunError` for what is not there."
     from song_metric.sources.folder import candidates
@@ -113,6 +105,14 @@ def sound_files(files, root=None) -> list[tuple[str, Path]]:
             base = Path(root) if root else given if given.is_dir() else given.parent
             found.append((relative(path, base), path))
     return found
+
+# %% ../nbs/space.ipynb #space-013c
+def read_each(songs: list[tuple], settings: SpectrogramSettings, seed: int = 0, workers: int = 1):
+    "Yield `read_song` of each (song_id, path), computed by workers; a decoder that dies of a song is its reason."
+    from song_metric.sources.folder import shown
+    read = partial(read_song, settings=settings, seed=seed)
+    for (_, path), found in zip(songs, in_parallel(read, songs, workers, "reading songs")):
+        yield dict(path=shown(path), reason=str(found)) if isinstance(found, Crash) else found
 
 # %% ../nbs/space.ipynb #space-015
 class SongSpace:
@@ -325,7 +325,7 @@ def has_words(texts: pd.Series, said: str) -> pd.Series:
     "Which of `texts` hold all words of `said`."
     return np.logical_and.reduce([texts.str.contains(word, regex=False) for word in said.split()])
 
-
+# %% ../nbs/space.ipynb #space-028c
 def describe(self, i: int) -> str:
     "`id: artist – title (genre)` of the song at a position."
     song = self.songs.iloc[i]

@@ -17,8 +17,6 @@ from traceback import format_exc
 from typing import Callable, Iterable, Iterator
 
 import cloudpickle
-import joblib
-from joblib.externals.loky.backend import get_context
 from tqdm import tqdm
 
 # %% ../nbs/workers.ipynb #workers-005
@@ -67,14 +65,13 @@ def serve(pipe) -> None:
     _parent = pipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     function = None
-    with suppress(EOFError):
+    with suppress(EOFError, OSError):  # the parent is gone, or has closed its end
         while True:
+            message = pipe.recv_bytes()
             try:
-                new, item = receive(pipe)
+                new, item = cloudpickle.loads(message)
                 function = new or function
                 answer = cloudpickle.dumps(("done", function(item)))
-            except EOFError:
-                raise
             except Exception as error:
                 error.add_note("In a worker: " + format_exc())
                 answer = cloudpickle.dumps(("error", error))
@@ -89,6 +86,8 @@ class Worker:
         self.process = self.pipe = self.knows = None
 
     def start(self) -> None:
+        from joblib.externals.loky.backend import get_context  # with numpy: not at each start of a program
+
         context = get_context("loky")
         self.pipe, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs,), env=self.environment, daemon=True)
@@ -135,7 +134,9 @@ class Worker:
 # %% ../nbs/workers.ipynb #workers-013
 def count_workers(workers: int, items: int) -> int:
     "How many workers: as asked for, or one for each core (0), and no more than items."
-    return max(1, min(workers if workers > 0 else joblib.cpu_count(), items))
+    from joblib import cpu_count
+
+    return max(1, min(workers if workers > 0 else cpu_count(), items))
 
 
 class Crew:

@@ -135,4 +135,4 @@ def test_the_smoke_run_has_its_geometry(smoke):
     shares = pd.read_csv(folder / "neighbours.csv", index_col="genre")
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
     page = (smoke.folder / "report.html").read_text(encoding="utf-8")
-    assert re.search(r"<h2>Suggestions</h2>.*bliss-audio.*<h2>Playlists</h2>.*random walk.*<h2>Geometry</h2>.*<h2>Figures</h2>", page, re.S)
+    assert re.search(r"<h2>Suggestions</h2>.*MFCC statistics.*<h2>Playlists</h2>.*random walk.*<h2>Geometry</h2>.*<h2>Figures</h2>", page, re.S)

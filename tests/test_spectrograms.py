@@ -134,7 +134,7 @@ def test_songs_added_are_made_and_the_others_taken_over(songs, tmp_path, made):
     assert same_bytes(tmp_path / "grown", tmp_path / "other")
 
 
-def test_unfinished_and_finished_work_are_both_taken_over(songs, tmp_path, made, monkeypatch):
+def test_unfinished_and_finished_work_are_both_taken_over(songs, tmp_path, made, monkeypatch, here):
     import song_metric.spectrograms as module
     settings = SpectrogramSettings(bands=16)
     compute_examples(songs.head(4), settings, tmp_path, workers=1)
@@ -152,7 +152,7 @@ def test_unfinished_and_finished_work_are_both_taken_over(songs, tmp_path, made,
 
 
 @pytest.mark.parametrize("change", ["seed", "settings", "file", "content", "altered", "cut", "code", "library"])
-def test_nothing_is_taken_over_that_would_come_out_differently(songs, tmp_path, made, monkeypatch, change):
+def test_nothing_is_taken_over_that_would_come_out_differently(songs, tmp_path, made, monkeypatch, here, change):
     import song_metric.spectrograms as module
     few, how, settings = songs.iloc[[0, 3, 6, 9, 12]].reset_index(drop=True), dict(seed=0, workers=1), SpectrogramSettings(bands=16)
     for number, path in enumerate(few["path"]): (tmp_path / f"{number}.wav").write_bytes(open(path, "rb").read())
