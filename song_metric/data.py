@@ -26,7 +26,6 @@ from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import joblib
 import pandas as pd
 import soundfile as sf
 
@@ -34,7 +33,7 @@ import soundfile as sf
 from .audio import (AudioError, check_sound, file_start, looks_like, missing_end, open_sound,
                                quiet_stderr, read_middle, read_preview)
 from .runs import RunError, cache_home, file_sha256, package_versions, state_of, written
-from .workers import Crash, in_parallel
+from .workers import Crash, count_workers, in_parallel
 
 # %% ../nbs/00_data.ipynb #00_data-009
 CATALOG_COLUMNS = ["song_id", "path", "genre", "artist", "album", "title", "duration", "source", "licence"]
@@ -182,11 +181,12 @@ PASSING = re.compile( # reasons that may have passed by the next time
 def looking_code(look) -> str:
     """Checksum of all that facts depend on besides the file.
 
-    It is of the sources of this module and of that which `look` is from, and of the versions of the
-    libraries that decode.
+    It is of the sources of this module, of `song_metric.audio` and of that which `look` is from, and
+    of the versions of the libraries that decode.
     """
     module = sys.modules.get(getattr(look, "func", look).__module__)
-    files = {find_spec("song_metric.data").origin, getattr(module, "__file__", None) or ""}
+    decoding = [find_spec(name).origin for name in ("song_metric.audio", "song_metric.data")]
+    files = {*decoding, getattr(module, "__file__", None) or ""}
     sources = sorted(file_sha256(path) for path in files if os.path.isfile(path))
     libraries = package_versions(("av", "mutagen", "soundfile", "soxr"))
     said = json.dumps([sources, libraries, sf.__libsndfile_version__])
@@ -219,7 +219,7 @@ def file_facts(
     keys = [(os.fsencode(path), way, state) for path, state in zip(paths, states)]
     facts, fresh = recall(known, keys), []
     todo = [number for number, fact in enumerate(facts) if fact is None]
-    few = min(workers if workers > 0 else joblib.cpu_count(), 1 + len(todo) // 64) # starting a process takes as long as some files
+    few = count_workers(workers, 1 + len(todo) // 64) # starting a process takes as long as some files
     try:
         for number, fact in zip(todo, in_parallel(look, [paths[number] for number in todo], few, what="checking files")):
             if isinstance(fact, Crash): fact = dict(reason=str(fact), passing=True)

@@ -216,14 +216,13 @@ def songs(tmp_path):
 
 
 @pytest.fixture
-def seen(monkeypatch):
+def seen(monkeypatch, here):
     "Names of the files that the source `folder` opens."
     names, true = [], music.look_at
     def look_at(path, preview_seconds=30.0):
         names.append(Path(path).name)
         return true(path, preview_seconds)
     monkeypatch.setattr(music, "look_at", look_at)
-    monkeypatch.setattr(data, "in_parallel", lambda function, items, workers=0, what="": map(function, items))
     return names
 
 
@@ -327,3 +326,10 @@ def test_a_run_that_is_damaged_is_listed_all_the_same(tmp_path, capsys):
         (folder / name).write_bytes(b"\xff\x00\n" * 9 if name.endswith("csv") else b"[]")
     with pytest.raises(SystemExit) as end: main(["runs", "--json", "--runs-dir", str(tmp_path)])
     assert end.value.code == 0 and json.loads(capsys.readouterr().out)[0]["run"] == "r"
+
+
+def test_what_is_remembered_depends_on_the_code_that_decodes(monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "file_sha256", lambda path: asked.append(Path(path).name) or "0")
+    data.looking_code(music.look_at)
+    assert sorted(asked) == ["audio.py", "data.py", "folder.py"]
