@@ -201,7 +201,7 @@ def song_pairs(songs, rng):
     return np.stack([order[first], order[first + 1]])[:, rng.permutation(len(first))]
 
 # %% ../nbs/03_ali.ipynb #03_ali-034
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = "float32", "bfloat16"
 
 
 def pick_device(device: str = "auto") -> torch.device:
@@ -461,8 +461,7 @@ def encode(ali, X, batch_size=512):
     ali.game_.eval()
     out = {"code": [], "hidden": []}
     for part in X.split(batch_size):
-        x = ((part.to(ali.device_, torch.float32) - ali.scale_[0]) / ali.scale_[1]).unsqueeze(1)
-        mean, _, maps = ali.game_.encoder(x.contiguous(memory_format=torch.channels_last))
+        mean, _, maps = ali.game_.encoder(standardise(ali, part))
         out["code"].append(mean.cpu().numpy())
         out["hidden"].append(maps.float().mean(-1).flatten(1).cpu().numpy())
     return {k: np.concatenate(v) for k, v in out.items()}
