@@ -35,10 +35,18 @@ def pool_songs(codes, pooling="wasserstein"):
     return POOLINGS[pooling](codes.reshape(len(codes), -1, codes.shape[-1]))
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-009
-def make_clusterer(name, k, seed):
-    "'k-means', 'gmm-diag' or 'gmm-full' with `k` groups."
-    if name == "k-means": return KMeans(k, n_init=10, random_state=seed)
-    return GaussianMixture(k, covariance_type=name.removeprefix("gmm-"), reg_covar=1e-4, random_state=seed, max_iter=200)
+def make_clusterer(name, k, seed, dimension=1):
+    "'k-means', 'gmm-diag' or 'gmm-full' with `k` groups, for vectors of this dimension."
+    if name == "k-means":
+        return KMeans(k, n_init=10, random_state=seed)
+    return GaussianMixture(
+        k,
+        covariance_type=name.removeprefix("gmm-"),
+        tol=1e-3 * max(1, dimension / 1000),
+        reg_covar=1e-4,
+        max_iter=200,
+        random_state=seed,
+    )
 
 
 def clusterers_for(n, dimension, k):
@@ -55,7 +63,8 @@ def cluster_scores(vectors, labels, clusterer, seed=0):
     "V-measure and AMI of a clustering of `vectors` `(n, dimension)` against `labels`; one thread, so that sums never change their order."
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # after 200 steps a mixture is scored as it stands
-        groups = make_clusterer(clusterer, len(set(labels)), seed).fit_predict(unit_scale(vectors))
+        model = make_clusterer(clusterer, len(set(labels)), seed, vectors.shape[1])
+        groups = model.fit_predict(unit_scale(vectors))
     return v_measure_score(labels, groups), adjusted_mutual_info_score(labels, groups)
 
 
@@ -137,7 +146,7 @@ def over_trainings(rows: pd.DataFrame) -> pd.DataFrame:
 def score_embeddings(embeddings, labels, held_out, seeds, seconds=None, scored_examples=0, workers=0, shuffle="PCA"):
     """The tidy table `SCORE_COLUMNS` of `embeddings` against `labels` `(song,)`.
 
-    `embeddings`: name → codes `(song, example, [patch,] dimension)`, or a list of them, one for each training seed; of the first all levels are scored, of the others songs only.
+    `embeddings`: name → codes `(song, example, [patch,] dimension)`, or a list of them, one for each training seed; of the first all views are scored, of the others the songs held out (all, where none are).
     `shuffle` names the embedding that is also scored against shuffled labels. Scores are rounded to six digits; `seconds` is what each embedding took to fit and apply."""
     labels = np.asarray(labels).astype(str)
     tasks = scoring_tasks(embeddings, held_out, scored_examples, shuffle)
@@ -157,11 +166,12 @@ def score_embeddings(embeddings, labels, held_out, seeds, seconds=None, scored_e
 def scoring_tasks(embeddings, held_out, scored_examples, shuffle) -> list[tuple]:
     "What is to be scored: (view, function, vectors, song of each vector)."
     tasks = []
+    headline = ("song", "held_out" if np.any(held_out) else "all")  # where the spread over trainings is told
     for name, trainings in embeddings.items():
         for training, codes in enumerate(trainings if isinstance(trainings, list) else [trainings]):
             for level, pooling, split, vectors, song in views(codes, held_out, scored_examples):
                 view = dict(embedding=name, level=level, pooling=pooling, split=split, training=training)
-                if level == "song" or training == 0:
+                if training == 0 or (level, split) == headline:
                     tasks.append((view, score_view, vectors, song))
                 if name == shuffle and training == 0:
                     tasks.append((view | dict(embedding="shuffled labels"), score_shuffled, vectors, song))

@@ -380,6 +380,7 @@ def kernel_manager(log, environment: dict):
     class ThisPython(AsyncKernelManager):
         def __init__(self, **options):
             super().__init__(**options)
+            self.shutdown_wait_time = 0.5 # its cells have run; loky's tracker of resources, its child, would not heed a longer request
             if self.has_trait("transport_encryption") and zmq.has("curve"): self.transport_encryption = "auto" # newer kernels warn without it
 
         async def start_kernel(self, **options):
