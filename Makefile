@@ -29,7 +29,7 @@ $(VENV)/.installed: requirements.lock settings.ini setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -c "import librosa, numpy; librosa.griffinlim(numpy.ones((33, 16)))" && touch $@  # numba compiles librosa once, and keeps it
+	@$(BIN)/python -c "import librosa, numpy; librosa.feature.melspectrogram(y=librosa.griffinlim(numpy.ones((1025, 16))))" && touch $@  # numba compiles librosa once, and keeps it
 
 prepare: env  ## after editing a notebook: export the module, clean the notebooks, write the README
 	$(BIN)/python tools/prepare.py

@@ -427,9 +427,10 @@ def to_sound(spectrogram, settings: SpectrogramSettings, iterations: int = 32, s
     from librosa import griffinlim
     hop, edge = min(settings.hop_length, settings.n_fft // 4), 4
     at = np.arange(0, settings.hop_length * (spectrogram.shape[1] - 1) + 1, hop) / settings.hop_length
-    dense = np.stack([np.interp(at, np.arange(len(band)), band) for band in np.asarray(spectrogram, np.float32).clip(0, 1)])
-    fitting = magnitudes(np.pad(dense, ((0, 0), (edge, edge)), mode="edge"), settings) # what the windows' ends spoil is cut off again
-    sound = griffinlim(fitting, n_iter=iterations, hop_length=hop, win_length=settings.n_fft, n_fft=settings.n_fft, center=False, random_state=seed)
+    fitting = magnitudes(np.asarray(spectrogram, np.float32).clip(0, 1), settings)
+    dense = np.stack([np.interp(at, np.arange(len(of)), of) for of in fitting]).astype("float32")
+    dense = np.pad(dense, ((0, 0), (edge, edge)), mode="edge") # what the windows' ends spoil is cut off again
+    sound = griffinlim(dense, n_iter=iterations, hop_length=hop, win_length=settings.n_fft, n_fft=settings.n_fft, center=False, random_state=seed)
     sound = np.pad(sound[edge * hop :], (0, settings.n_samples))[: settings.n_samples]
     return (0.9 * sound / (np.abs(sound).max() or 1)).astype("float32")
 
