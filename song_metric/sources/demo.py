@@ -34,7 +34,7 @@ from ..workers import Crash, in_parallel
 # %% ../../nbs/sources/demo.ipynb #demo-006
 SOURCE = dict(name="demo", title="The demo corpus: 15 genres, 75 artists, 900 songs", licence="CC0-1.0",
               citation="Arranged by data/demo/compose.py with Musical MIDI Accompaniment (Bob van der Poel), rendered with the SoundFont TimGM6mb (Tim Brechbill)",
-              needs='a clone of the repository (data/demo) and pip install "song_metric[report]"', size="1.2 MB of MIDI, 1 GB of sound once rendered", time="3 minutes to render, once", command="song-metric report")
+              needs='a clone of the repository (data/demo) and pip install "song_metric[report]"', size="1.2 MB of MIDI, 1.2 GB of sound once rendered", time="3 minutes to render, once", command="song-metric report")
 
 # %% ../../nbs/sources/demo.ipynb #demo-008
 def data_folder() -> Path:
@@ -58,7 +58,7 @@ def load_index(
     return index.sort_values("song_id", ignore_index=True)
 
 # %% ../../nbs/sources/demo.ipynb #demo-011
-def choose(index: pd.DataFrame, songs_per_genre: int = 50, genres: int = 15) -> pd.DataFrame:
+def choose(index: pd.DataFrame, songs_per_genre: int = 60, genres: int = 15) -> pd.DataFrame:
     "Rows of the first `genres` genres (in alphabetical order), `songs_per_genre` each, evenly over artists. A `RunError` where the corpus has fewer."
     if songs_per_genre < 1 or genres < 1: raise RunError(f"songs_per_genre and genres are at least 1, not {songs_per_genre} and {genres}.")
     names, most = sorted(index["genre"].unique()), index["genre"].value_counts().min()
@@ -214,7 +214,7 @@ def catalog(
     *,
     data: str = "", # the folder of a corpus that data/demo/compose.py wrote; the default is the one that ships
     label: str = "genre", # what labels a song: genre (also called folder), artist or album
-    songs_per_genre: int = 50, # songs of each genre
+    songs_per_genre: int = 60, # songs of each genre
     genres: int = 15, # the first so many genres
     workers: int = 0, # processes; 0: one for each core
     **_, # other sources' parameters
