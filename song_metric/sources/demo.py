@@ -122,7 +122,8 @@ def render(
     from midirenderer import render_wave_from
     try: audio, rate = sf.read(io.BytesIO(render_wave_from(font, midi)), dtype="float32", always_2d=True)
     except (ValueError, RuntimeError) as error: raise RunError(f"A MIDI file cannot be rendered: {error}.") from error
-    audio, count = soxr.resample(audio.T.mean(axis=0), rate, sample_rate), round(seconds * sample_rate)
+    left, right = audio.T
+    audio, count = soxr.resample((left + right) / 2, rate, sample_rate), round(seconds * sample_rate)
     if len(audio) < count: raise RunError(f"A rendered song lasts {len(audio) / sample_rate:.1f} s, and {seconds:g} s are needed.")
     audio = audio[:count]
     peak = float(np.abs(audio).max())
