@@ -30,7 +30,7 @@ from .baselines import PCAEmbedding, cut_patches
 from .data import AudioError, plain_text, plot_text, read_middle
 from .runs import RunError, relative, write_json, written
 from .space import SongSpace
-from .spectrograms import FLOOR_DB, SpectrogramSettings, linear_filters, spectrograms
+from .spectrograms import FLOOR_DB, SpectrogramSettings, linear_filters, mel_filters, spectrograms
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-006
 TURN = 0.5 # weight of turns against steps
@@ -415,11 +415,11 @@ def reconstruction_errors(models: dict, examples, mean) -> pd.DataFrame:
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-033
 def magnitudes(spectrogram, settings: SpectrogramSettings) -> np.ndarray:
-    "Magnitudes `(n_fft / 2 + 1, frame)` that have this spectrogram `(band, frame)`, up to loudness: mel bands by non-negative least squares, averages of adjacent frequencies as they are."
-    from librosa.feature.inverse import mel_to_stft
+    "Magnitudes `(n_fft / 2 + 1, frame)` that have this spectrogram `(band, frame)`, up to loudness: mel bands by least squares without what is negative, averages of adjacent frequencies as they are."
     if settings.representation == "stft": return (linear_filters(settings).T > 0).astype("float32") @ np.asarray(spectrogram, np.float32)
     power = np.where(spectrogram > 0, 10 ** ((np.asarray(spectrogram, np.float32) - 1) * -FLOOR_DB / 10), 0)
-    return mel_to_stft(power, sr=settings.sample_rate, n_fft=settings.n_fft, power=2.0)
+    inverse = np.linalg.pinv(mel_filters(settings).toarray())
+    return np.sqrt((inverse @ power).clip(0)).astype("float32")
 
 
 def to_sound(spectrogram, settings: SpectrogramSettings, iterations: int = 32, seed: int = 0) -> np.ndarray:
