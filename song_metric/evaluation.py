@@ -35,7 +35,7 @@ def pool_songs(codes, pooling="wasserstein"):
     return POOLINGS[pooling](codes.reshape(len(codes), -1, codes.shape[-1]))
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-009
-def make_clusterer(name, k, seed, dimension=1):
+def make_clusterer(name, k, seed, dimension):
     "'k-means', 'gmm-diag' or 'gmm-full' with `k` groups, for vectors of this dimension."
     if name == "k-means":
         return KMeans(k, n_init=10, random_state=seed)

@@ -167,8 +167,9 @@ def chapter_page(path, links: str = "") -> str:
     notebook = nbformat.read(str(path), 4)
     title = next((match[1] for cell in notebook.cells if cell.cell_type == "markdown" and (match := re.search(r"^# (.+)$", cell.source, re.M))), Path(path).parent.name)
     readable(notebook)
+    folders = template_folders()
     exporter = HTMLExporter(template_name="basic", template_file="chapter.html.j2", extra_loaders=[DictLoader({"chapter.html.j2": TEMPLATE})],
-                            extra_template_basedirs=template_folders(), extra_template_paths=template_folders(), exclude_anchor_links=True)
+                            extra_template_basedirs=folders, extra_template_paths=folders, exclude_anchor_links=True)
     body, _ = exporter.from_notebook_node(notebook)
     return page(title, f"<nav>{links}</nav>\n{body}", code_style())
 

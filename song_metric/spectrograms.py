@@ -25,7 +25,7 @@ import scipy.sparse
 import soundfile as sf
 from numpy.lib.format import open_memmap
 
-from .data import AudioError, REJECTED_COLUMNS, check_sound, in_parallel, load_catalog, load_table, read_middle, save_table
+from .data import DECODING, AudioError, REJECTED_COLUMNS, check_sound, in_parallel, load_catalog, load_table, read_middle, save_table
 from .runs import RunError, file_sha256, package_versions, read_artifact, state_of
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-009
@@ -165,8 +165,7 @@ def examples_and_offsets(song, settings, song_id="", seed=0, filters=None) -> tu
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-037
 def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 0) -> list[bytes]:
     "For each song 16 bytes that stand for all that its examples depend on: settings, seed, its id, its file's path, size and times (`state_of`), and versions of code and libraries."
-    modules = ("song_metric.audio", "song_metric.data", "song_metric.spectrograms")
-    code = [file_sha256(find_spec(name).origin) for name in modules]
+    code = [file_sha256(find_spec(name).origin) for name in (*DECODING, "song_metric.spectrograms")]
     common = json.dumps([asdict(settings), seed, code, package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr", "av")), sf.__libsndfile_version__])
     keys = []
     for song_id, path in zip(catalog["song_id"], catalog["path"]):

@@ -34,7 +34,7 @@ from ..workers import Crash, in_parallel
 # %% ../../nbs/sources/demo.ipynb #demo-006
 SOURCE = dict(name="demo", title="The demo corpus: 15 genres, 75 artists, 900 songs", licence="CC0-1.0",
               citation="Arranged by data/demo/compose.py with Musical MIDI Accompaniment (Bob van der Poel), rendered with the SoundFont TimGM6mb (Tim Brechbill)",
-              needs='a clone of the repository (data/demo) and pip install "song_metric[report]"', size="1.2 MB of MIDI, 1.2 GB of sound once rendered", time="3 minutes to render, once", command="song-metric report")
+              needs='a clone of the repository (data/demo) and pip install "song_metric[report]"', size="1.2 MB of MIDI, 1.2 GB of sound once rendered", time="4 minutes to render, once", command="song-metric report")
 
 # %% ../../nbs/sources/demo.ipynb #demo-008
 def data_folder() -> Path:
