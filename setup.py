@@ -1,4 +1,5 @@
 "Everything that the package declares stands in settings.ini."
+
 from configparser import ConfigParser
 from pathlib import Path
 

@@ -5,6 +5,7 @@ Each step runs in a process of its own, and memory is what it and its workers ho
 
     python benchmarks/library.py [--songs 10000] [--added 100] [--length 35] [--workers 0] [--folder DIR]
 """
+
 import argparse
 import io
 import json
@@ -21,18 +22,31 @@ import psutil
 import soundfile as sf
 from tqdm import tqdm
 
-from song_metric.data import build_catalog, load_catalog, save_table
+from song_metric.catalog import build_catalog, load_catalog, save_table
 from song_metric.spectrograms import SpectrogramSettings, compute_examples
 
 RATE, SOUNDS = 44100, 16
-GENRES = ("Hip-Hop/Rap", "jazz", "Rock & Roll", "Techno", "Folk", "Heavy Metal", "Reggae", "Ambient")
+GENRES = (
+    "Hip-Hop/Rap",
+    "jazz",
+    "Rock & Roll",
+    "Techno",
+    "Folk",
+    "Heavy Metal",
+    "Reggae",
+    "Ambient",
+)
 
 
 def sounds(length: float) -> list[bytes]:
     "MP3 files of `length` seconds without tags, each another sound."
     t, found = np.arange(round(RATE * length)) / RATE, []
     for number in range(SOUNDS):
-        sound, file = 0.3 * np.sin(2 * np.pi * 55 * 2 ** (number / 3) * t) + 0.02 * np.random.default_rng(number).standard_normal(len(t)), io.BytesIO()
+        sound, file = (
+            0.3 * np.sin(2 * np.pi * 55 * 2 ** (number / 3) * t)
+            + 0.02 * np.random.default_rng(number).standard_normal(len(t)),
+            io.BytesIO(),
+        )
         sf.write(file, sound.astype("float32"), RATE, format="MP3")
         found.append(file.getvalue())
     return found
@@ -45,18 +59,35 @@ def make_songs(folder: Path, numbers, length: float) -> None:
         path, tags = folder / f"{number % 400:03d}" / f"{number:06d}.mp3", mutagen.id3.ID3()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bodies[number % SOUNDS])
-        for kind, text in dict(TIT2=f"Song {number}", TPE1=f"Artist {number % 400}", TALB=f"Album {number % 900}", TCON=GENRES[number % len(GENRES)]).items(): tags.add(getattr(mutagen.id3, kind)(encoding=3, text=text))
+        for kind, text in dict(
+            TIT2=f"Song {number}",
+            TPE1=f"Artist {number % 400}",
+            TALB=f"Album {number % 900}",
+            TCON=GENRES[number % len(GENRES)],
+        ).items():
+            tags.add(getattr(mutagen.id3, kind)(encoding=3, text=text))
         tags.save(path)
 
 
 def step(name: str, folder: Path, workers: int) -> None:
     "One step, in this process."
     if name == "catalog":
-        catalog, rejected = build_catalog("folder", data=str(folder / "songs"), label="genre", workers=workers, keep_duplicates=True)
+        catalog, rejected = build_catalog(
+            "folder",
+            data=str(folder / "songs"),
+            label="genre",
+            workers=workers,
+            keep_duplicates=True,
+        )
         save_table(catalog, folder / "catalog.csv")
         print(json.dumps(dict(songs=len(catalog), rejected=len(rejected))))
     else:
-        songs, failed, before = compute_examples(load_catalog(folder / "catalog.csv"), SpectrogramSettings(), folder / "run", workers=workers)
+        songs, failed, before = compute_examples(
+            load_catalog(folder / "catalog.csv"),
+            SpectrogramSettings(),
+            folder / "run",
+            workers=workers,
+        )
         print(json.dumps(dict(songs=len(songs), rejected=len(failed), there_before=before)))
 
 
@@ -65,23 +96,43 @@ def held(process: psutil.Process) -> int:
     try:
         memory = process.memory_info()
         return memory.rss - getattr(memory, "shared", 0)
-    except psutil.Error: return 0
+    except psutil.Error:
+        return 0
 
 
 def measured(name: str, folder: Path, workers: int) -> float:
     "Run a step in a process, print what it took, and return its seconds."
     start, alone, together = time.perf_counter(), 0, 0
-    process = subprocess.Popen([sys.executable, __file__, "--step", name, "--folder", str(folder), "--workers", str(workers)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            __file__,
+            "--step",
+            name,
+            "--folder",
+            str(folder),
+            "--workers",
+            str(workers),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     watched = psutil.Process(process.pid)
     while process.poll() is None:
         mine = held(watched)
-        try: others = sum(map(held, watched.children(recursive=True)))
-        except psutil.Error: others = 0
+        try:
+            others = sum(map(held, watched.children(recursive=True)))
+        except psutil.Error:
+            others = 0
         alone, together = max(alone, mine), max(together, mine + others)
         time.sleep(0.2)
     took = time.perf_counter() - start
-    if process.returncode: sys.exit(f"The step {name} failed.")
-    print(f"{name:<9} {took:8.1f} s   {alone / 1e6:6.0f} MB, with workers {together / 1e6:6.0f} MB   {process.stdout.read().strip()}", flush=True)
+    if process.returncode:
+        sys.exit(f"The step {name} failed.")
+    print(
+        f"{name:<9} {took:8.1f} s   {alone / 1e6:6.0f} MB, with workers {together / 1e6:6.0f} MB   {process.stdout.read().strip()}",
+        flush=True,
+    )
     return took
 
 
@@ -91,10 +142,15 @@ def main():
     parser.add_argument("--added", type=int, default=100)
     parser.add_argument("--length", type=float, default=35, help="seconds of a song")
     parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where songs and results go, and stay (default: a folder that is removed)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where songs and results go, and stay (default: a folder that is removed)",
+    )
     parser.add_argument("--step", choices=("catalog", "examples"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.step: return step(args.step, args.folder, args.workers)
+    if args.step:
+        return step(args.step, args.folder, args.workers)
     with tempfile.TemporaryDirectory(prefix="library") as tmp:
         folder = args.folder or Path(tmp)
         os.environ["SONG_METRIC_CACHE"] = str(folder / "cache")
@@ -104,7 +160,9 @@ def main():
         make_songs(folder / "songs", range(args.songs, args.songs + args.added), args.length)
         for name in first:
             took = measured(name, folder, args.workers)
-            print(f"{args.added:,} songs more: {100 * took / first[name]:.1f} % of the first {args.songs:,}")
+            print(
+                f"{args.added:,} songs more: {100 * took / first[name]:.1f} % of the first {args.songs:,}"
+            )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Opens the map in headless Chromium (Debian: apt-get install chromium), with play
 
     python benchmarks/map.py data/runs/demo/06_playlists/space [--songs 20000] [--pairs 200] [--map map.html]
 """
+
 import argparse
 import json
 import shutil
@@ -42,10 +43,16 @@ def opening(browser, place, times: int = 5) -> dict:
         ready.append(page.evaluate(READY) / 1000)
         page.wait_for_load_state()
         zooms += page.evaluate(FRAMES, 6)
-        chosen.append(page.evaluate("""() => { const search = document.getElementById("search"); search.value = "a"; search.dispatchEvent(new Event("input"));
-            const start = performance.now(); document.querySelector("#found button").click(); return performance.now() - start; }"""))
+        chosen.append(
+            page.evaluate("""() => { const search = document.getElementById("search"); search.value = "a"; search.dispatchEvent(new Event("input"));
+            const start = performance.now(); document.querySelector("#found button").click(); return performance.now() - start; }""")
+        )
         page.context.close()
-    return dict(interactive=(min(ready), float(np.median(ready))), zoom_ms=float(np.median(zooms)), first_choice_ms=min(chosen))
+    return dict(
+        interactive=(min(ready), float(np.median(ready))),
+        zoom_ms=float(np.median(zooms)),
+        first_choice_ms=min(chosen),
+    )
 
 
 def paths(browser, space: SongSpace, pairs: int, n: int = 12, seed: int = 0) -> dict:
@@ -53,20 +60,40 @@ def paths(browser, space: SongSpace, pairs: int, n: int = 12, seed: int = 0) -> 
     page = browser.new_page()
     page.goto("about:blank")
     artists = np.where(space.known, space.artists, -1).tolist()
-    data = dict(dimension=space.vectors.shape[1], genres=[], songs=dict(x=[0] * len(space), y=[0] * len(space), genre=space.genres.tolist(), artist_number=artists))
+    data = dict(
+        dimension=space.vectors.shape[1],
+        genres=[],
+        songs=dict(
+            x=[0] * len(space),
+            y=[0] * len(space),
+            genre=space.genres.tolist(),
+            artist_number=artists,
+        ),
+    )
     from song_metric.map import as_text, script_json
-    page.set_content(f'<script type="text/plain" id="data">{script_json(data)}</script><script type="text/plain" id="vectors">{as_text(np.ascontiguousarray(space.vectors, "<f4").tobytes())}</script>')
+
+    page.set_content(
+        f'<script type="text/plain" id="data">{script_json(data)}</script><script type="text/plain" id="vectors">{as_text(np.ascontiguousarray(space.vectors, "<f4").tobytes())}</script>'
+    )
     page.add_script_tag(content=SPACE_SCRIPT + WAY_SCRIPT + "\nwindow.fluidWay = fluidWay;")
     draw, same, ratios, times = np.random.default_rng(seed), 0, [], []
     for _ in range(pairs):
         a, b = (int(i) for i in draw.choice(len(space), 2, replace=False))
-        way, ms = page.evaluate("([a, b, n]) => { const start = performance.now(); return [fluidWay(a, b, n), performance.now() - start]; }", [a, b, n])
+        way, ms = page.evaluate(
+            "([a, b, n]) => { const start = performance.now(); return [fluidWay(a, b, n), performance.now() - start]; }",
+            [a, b, n],
+        )
         ours = fluid_way(space, a, b, n)
         same += way == ours
         ratios.append(fluidity(space, way)["strain"] / fluidity(space, ours)["strain"])
         times.append(ms)
     page.close()
-    return dict(pairs=pairs, same=same, ratio=(min(ratios), float(np.mean(ratios)), max(ratios)), ms=float(np.median(times)))
+    return dict(
+        pairs=pairs,
+        same=same,
+        ratio=(min(ratios), float(np.mean(ratios)), max(ratios)),
+        ms=float(np.median(times)),
+    )
 
 
 def main():
@@ -79,11 +106,25 @@ def main():
     space = SongSpace.load(args.space)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        for name, songs in (("its map", space), ("a large map", enlarged(space, args.songs) if args.songs else None)):
-            if songs is None: continue
-            place, start = Path(args.map) if args.map and songs is space else Path(folder) / "map.html", perf_counter()
-            made = "" if args.map and songs is space else f", made in {write_map(songs, place) and perf_counter() - start:.0f} s"
-            print(f"{name}: {len(songs):,} songs, {place.stat().st_size / 1e6:.2f} MB{made}; {json.dumps(opening(browser, place))}", flush=True)
+        for name, songs in (
+            ("its map", space),
+            ("a large map", enlarged(space, args.songs) if args.songs else None),
+        ):
+            if songs is None:
+                continue
+            place, start = (
+                Path(args.map) if args.map and songs is space else Path(folder) / "map.html",
+                perf_counter(),
+            )
+            made = (
+                ""
+                if args.map and songs is space
+                else f", made in {write_map(songs, place) and perf_counter() - start:.0f} s"
+            )
+            print(
+                f"{name}: {len(songs):,} songs, {place.stat().st_size / 1e6:.2f} MB{made}; {json.dumps(opening(browser, place))}",
+                flush=True,
+            )
         print(f"paths: {json.dumps(paths(browser, space, args.pairs))}")
         browser.close()
 

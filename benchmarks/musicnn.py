@@ -16,6 +16,7 @@ Interrupted, it goes on where it was. Then, in the project's environment:
 
     python benchmarks/musicnn.py data/runs/demo [more runs] [--features data/cache/musicnn.npz] [--out musicnn.csv]
 """
+
 import argparse
 import os
 import sys
@@ -30,13 +31,23 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # not this folder, where `import musicnn` finds this file; and song_metric need not be installed
-from song_metric.data import AudioError, load_catalog, load_table, plain_text, read_preview
-from song_metric.evaluation import SCORE_COLUMNS, over_trainings, score_view, summary_table, to_markdown
-from song_metric.runs import RunError, read_artifact
+sys.path[0] = str(
+    Path(__file__).resolve().parent.parent
+)  # not this folder, where `import musicnn` finds this file; and song_metric need not be installed
+from song_metric.audio import AudioError, read_preview
+from song_metric.catalog import load_catalog, load_table
+from song_metric.evaluation import SCORE_COLUMNS, over_trainings, score_view
+from song_metric.files import RunError
+from song_metric.names import plain_text
+from song_metric.runs import read_artifact
 from song_metric.spectrograms import load_settings
+from song_metric.tables import summary_table, to_markdown
 
-RATE, FRAMES, BANDS = 16000, 187, 96                         # what the weights were trained on: 16 kHz, windows of 187 frames, 96 mel bands
+RATE, FRAMES, BANDS = (
+    16000,
+    187,
+    96,
+)  # what the weights were trained on: 16 kHz, windows of 187 frames, 96 mel bands
 MODEL = "MSD_musicnn"
 
 
@@ -48,9 +59,12 @@ def songs_of(run):
 
 def load_features(path):
     "Features `(song, 1506)`, mean probabilities of the tags `(song, 50)` and seconds `(song,)` by `key`, and the names of the tags; all empty where nothing has been extracted."
-    if not Path(path).exists(): return {}, []
+    if not Path(path).exists():
+        return {}, []
     with np.load(path, allow_pickle=False) as file:
-        return dict(zip(file["key"].tolist(), zip(file["features"], file["tags"], file["seconds"]))), file["names"].tolist()
+        return dict(
+            zip(file["key"].tolist(), zip(file["features"], file["tags"], file["seconds"]))
+        ), file["names"].tolist()
 
 
 def save_features(path, done, names):
@@ -58,30 +72,43 @@ def save_features(path, done, names):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     features, tags, seconds = (np.array(column) for column in zip(*done.values()))
-    with open(path.with_name(f".{path.name}.part"), "wb") as file: np.savez(file, key=list(done), features=features, tags=tags, seconds=seconds, names=names)
+    with open(path.with_name(f".{path.name}.part"), "wb") as file:
+        np.savez(file, key=list(done), features=features, tags=tags, seconds=seconds, names=names)
     os.replace(file.name, path)
 
 
 def windows(path, seconds):
     "musicnn's input `(window, frame, band)` from the middle `seconds` of a sound file. Its own code rounds powers to float16, where loud frames overflow to infinity; this does not."
     sound = read_preview(path, seconds, RATE)
-    power = librosa.feature.melspectrogram(y=sound, sr=RATE, n_fft=512, hop_length=256, n_mels=BANDS).T
+    power = librosa.feature.melspectrogram(
+        y=sound, sr=RATE, n_fft=512, hop_length=256, n_mels=BANDS
+    ).T
     count = len(power) // FRAMES
-    if not count: raise AudioError("too short: one window takes 3 s")
-    return np.log10(10000 * power[:count * FRAMES] + 1).reshape(count, FRAMES, BANDS)
+    if not count:
+        raise AudioError("too short: one window takes 3 s")
+    return np.log10(10000 * power[: count * FRAMES] + 1).reshape(count, FRAMES, BANDS)
 
 
 def load_tagger():
     "musicnn as a function, windows → pooled layers `(window, 1506)` and probabilities of the tags `(window, 50)`; and the names of the tags."
-    os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}  # Keras 3 dropped the layers that musicnn is built of
+    os.environ |= {
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }  # Keras 3 dropped the layers that musicnn is built of
     warnings.filterwarnings("ignore", "`tf.layers", UserWarning)
     try:
         import tensorflow as tf
         from musicnn import configuration, models
-    except ImportError as error: raise RunError(f"{error}: `extract` runs in an environment of its own, see the top of {Path(__file__).name}.") from error
+    except ImportError as error:
+        raise RunError(
+            f"{error}: `extract` runs in an environment of its own, see the top of {Path(__file__).name}."
+        ) from error
     tf.compat.v1.disable_eager_execution()
     x = tf.compat.v1.placeholder(tf.float32, [None, FRAMES, BANDS])
-    with tf.name_scope("model"): logits, *_, mean_pool, max_pool, _ = models.define_model(x, False, MODEL, len(configuration.MSD_LABELS))
+    with tf.name_scope("model"):
+        logits, *_, mean_pool, max_pool, _ = models.define_model(
+            x, False, MODEL, len(configuration.MSD_LABELS)
+        )
     outputs = tf.concat([mean_pool, max_pool], 1), tf.sigmoid(logits)
     session = tf.compat.v1.Session()
     tf.compat.v1.train.Saver().restore(session, f"{Path(models.__file__).parent / MODEL}/")
@@ -90,66 +117,141 @@ def load_tagger():
 
 def extract(runs, path, every=25):
     "Extract what `path` lacks of the runs' songs; unreadable files are named and left out."
-    songs = pd.concat([songs_of(run).assign(preview=load_settings(run).preview_seconds) for run in runs]).drop_duplicates("key")
+    songs = pd.concat(
+        [songs_of(run).assign(preview=load_settings(run).preview_seconds) for run in runs]
+    ).drop_duplicates("key")
     done, _ = load_features(path)
     todo = songs[~songs["key"].isin(list(done))]
     tagger, names = load_tagger()
     print(f"{len(songs)} songs, {len(songs) - len(todo)} of them done before")
     try:
-        for i, song in enumerate(tqdm(todo.itertuples(), total=len(todo), desc="musicnn", unit="song", mininterval=1)):
+        for i, song in enumerate(
+            tqdm(todo.itertuples(), total=len(todo), desc="musicnn", unit="song", mininterval=1)
+        ):
             start = perf_counter()
-            try: features, tags = (layer.mean(axis=0) for layer in tagger(windows(song.path, song.preview)))
-            except AudioError as error: tqdm.write(f"left out: {plain_text(song.song_id)}: {error}")
-            else: done[song.key] = features, tags, perf_counter() - start
-            if i % every == every - 1: save_features(path, done, names)
+            try:
+                features, tags = (
+                    layer.mean(axis=0) for layer in tagger(windows(song.path, song.preview))
+                )
+            except AudioError as error:
+                tqdm.write(f"left out: {plain_text(song.song_id)}: {error}")
+            else:
+                done[song.key] = features, tags, perf_counter() - start
+            if i % every == every - 1:
+                save_features(path, done, names)
     finally:
-        if done: save_features(path, done, names)
+        if done:
+            save_features(path, done, names)
 
 
 def spaces(features, fitted, plain=False, components=32):
     "Name → vectors `(song, components)`; scales and components come from the songs `fitted`."
     values = features if plain else StandardScaler().fit(features[fitted]).transform(features)
-    vectors = PCA(min(components, fitted.sum()), svd_solver="full").fit(values[fitted]).transform(values).astype(np.float32)
-    return {"musicnn": vectors, "musicnn, unit length": vectors / np.linalg.norm(vectors, axis=1, keepdims=True)}
+    vectors = (
+        PCA(min(components, fitted.sum()), svd_solver="full")
+        .fit(values[fitted])
+        .transform(values)
+        .astype(np.float32)
+    )
+    return {
+        "musicnn": vectors,
+        "musicnn, unit length": vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+    }
 
 
 def score(run, path, seeds, plain=False):
     "The rows of one run in the shape of its own `scores.csv`; prints what the tagger heard in each label."
     songs, (done, names) = songs_of(run), load_features(path)
-    held = load_table(read_artifact(run, "02_baselines", "split.csv"))["held_out"].eq("True").to_numpy()
+    held = (
+        load_table(read_artifact(run, "02_baselines", "split.csv"))["held_out"]
+        .eq("True")
+        .to_numpy()
+    )
     known = songs["key"].isin(list(done)).to_numpy()
-    if not known.any(): raise RunError(f"{path} holds no features of the run {Path(run).name}: extract them first, see the top of {Path(__file__).name}.")
-    if not known.all(): print(f"{(~known).sum()} of {len(songs)} songs of the run {Path(run).name} have no features and are not scored")
+    if not known.any():
+        raise RunError(
+            f"{path} holds no features of the run {Path(run).name}: extract them first, see the top of {Path(__file__).name}."
+        )
+    if not known.all():
+        print(
+            f"{(~known).sum()} of {len(songs)} songs of the run {Path(run).name} have no features and are not scored"
+        )
     songs, held = songs[known], held[known]
-    features, tags, seconds = (np.array(column) for column in zip(*(done[key] for key in songs["key"])))
-    print("\n".join(f"{plain_text(label)}: {', '.join(names[i] for i in np.argsort(-mean)[:4])}" for label, mean in pd.DataFrame(tags).groupby(songs["genre"].to_numpy()).mean().iterrows()))
+    features, tags, seconds = (
+        np.array(column) for column in zip(*(done[key] for key in songs["key"]))
+    )
+    print(
+        "\n".join(
+            f"{plain_text(label)}: {', '.join(names[i] for i in np.argsort(-mean)[:4])}"
+            for label, mean in pd.DataFrame(tags)
+            .groupby(songs["genre"].to_numpy())
+            .mean()
+            .iterrows()
+        )
+    )
     scored = held if held.any() else ~held
-    rows = [dict(embedding=name, level="song", pooling="mean", split="held_out" if held.any() else "all", seconds=seconds.sum()) | row
-            for name, vectors in spaces(features, ~held, plain).items()
-            for row in score_view(vectors[scored], songs["genre"].to_numpy()[scored], np.flatnonzero(scored), list(seeds))]
+    rows = [
+        dict(
+            embedding=name,
+            level="song",
+            pooling="mean",
+            split="held_out" if held.any() else "all",
+            seconds=seconds.sum(),
+        )
+        | row
+        for name, vectors in spaces(features, ~held, plain).items()
+        for row in score_view(
+            vectors[scored], songs["genre"].to_numpy()[scored], np.flatnonzero(scored), list(seeds)
+        )
+    ]
     return over_trainings(pd.DataFrame(rows))[SCORE_COLUMNS].round(6)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", help="folders of finished runs; the word `extract` before them extracts features")
-    parser.add_argument("--features", default="data/cache/musicnn.npz", help="where the features are (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds of the clusterers (%(default)s)")
-    parser.add_argument("--plain", action="store_true", help="leave the features as they are before the principal components")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        help="folders of finished runs; the word `extract` before them extracts features",
+    )
+    parser.add_argument(
+        "--features", default="data/cache/musicnn.npz", help="where the features are (%(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="seeds of the clusterers (%(default)s)"
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="leave the features as they are before the principal components",
+    )
     parser.add_argument("--out", help="CSV file for the scores")
     args = parser.parse_args()
     try:
         if args.runs[0] == "extract":
-            return extract(args.runs[1:], args.features) if args.runs[1:] else parser.error("extract which run's features? Name its folder")
+            return (
+                extract(args.runs[1:], args.features)
+                if args.runs[1:]
+                else parser.error("extract which run's features? Name its folder")
+            )
         tables = []
         for run in args.runs:
-            print(f"\n## {Path(run).name}: the tags that musicnn hears in each label, then the table\n")
-            tables.append(score(run, args.features, range(args.seeds), args.plain).assign(run=Path(run).name))
+            print(
+                f"\n## {Path(run).name}: the tags that musicnn hears in each label, then the table\n"
+            )
+            tables.append(
+                score(run, args.features, range(args.seeds), args.plain).assign(run=Path(run).name)
+            )
             own = pd.read_csv(read_artifact(run, "04_evaluation", "scores.csv"))
             print("\n" + to_markdown(summary_table(pd.concat([own, tables[-1]]))))
-        if args.out: pd.concat(tables).to_csv(args.out, index=False, lineterminator="\n")
-    except RunError as error: sys.exit(f"musicnn: {error}")
-    except KeyboardInterrupt: sys.exit("musicnn: interrupted; the same command goes on")
+        if args.out:
+            pd.concat(tables).to_csv(args.out, index=False, lineterminator="\n")
+    except RunError as error:
+        sys.exit(f"musicnn: {error}")
+    except KeyboardInterrupt:
+        sys.exit("musicnn: interrupted; the same command goes on")
 
 
 if __name__ == "__main__":

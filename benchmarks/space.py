@@ -5,6 +5,7 @@ Each time is the least and the median of its repeats, and the processor time of 
 
     python benchmarks/space.py data/runs/demo/06_playlists/space [--songs 100000 1000000]
 """
+
 import argparse
 import tempfile
 from pathlib import Path
@@ -23,12 +24,33 @@ def enlarged(space: SongSpace, songs: int, seed: int = 0) -> SongSpace:
     near, distance = space.neighbours(10)
     a = draw.integers(0, len(space), songs)
     b = near[a, draw.integers(0, near.shape[1], songs)]
-    spread, vectors = np.median(distance[:, 0]) / np.sqrt(space.vectors.shape[1]) / 4, np.empty((songs, space.vectors.shape[1]), np.float32)
-    for i in range(0, songs, 100_000): # in parts: a million songs fill half a gigabyte once, not four times
+    spread, vectors = (
+        np.median(distance[:, 0]) / np.sqrt(space.vectors.shape[1]) / 4,
+        np.empty((songs, space.vectors.shape[1]), np.float32),
+    )
+    for i in range(
+        0, songs, 100_000
+    ):  # in parts: a million songs fill half a gigabyte once, not four times
         part = slice(i, i + 100_000)
         t = draw.random((len(a[part]), 1), dtype=np.float32)
-        vectors[part] = space.vectors[a[part]] * (1 - t) + space.vectors[b[part]] * t + spread * draw.standard_normal((len(t), vectors.shape[1]), dtype=np.float32)
-    rows = pd.DataFrame(dict(song_id=np.arange(songs).astype(str), path="", genre="x", artist=np.char.add("Artist ", a.astype(str)), album="", title="", duration=1.0, source="", licence=""))
+        vectors[part] = (
+            space.vectors[a[part]] * (1 - t)
+            + space.vectors[b[part]] * t
+            + spread * draw.standard_normal((len(t), vectors.shape[1]), dtype=np.float32)
+        )
+    rows = pd.DataFrame(
+        dict(
+            song_id=np.arange(songs).astype(str),
+            path="",
+            genre="x",
+            artist=np.char.add("Artist ", a.astype(str)),
+            album="",
+            title="",
+            duration=1.0,
+            source="",
+            licence="",
+        )
+    )
     return SongSpace(vectors, rows)
 
 
@@ -45,8 +67,19 @@ def timed(call, arguments) -> np.ndarray:
 def shown(name: str, seconds, limit: float, unit: str = "s") -> None:
     "One line: least and median, and the limit that the project has set itself."
     scale, (clock, processor) = 1000 if unit == "ms" else 1, seconds.T
-    word = "kept" if np.median(clock) <= limit else "kept at best" if clock.min() <= limit else "MISSED by the clock" if np.median(processor) <= limit else "MISSED"
-    print(f"{name}: least {scale * clock.min():.2f}, median {scale * np.median(clock):.2f} {unit}, of the processor {scale * np.median(processor):.2f} {unit} (limit {scale * limit:g} {unit}: {word})", flush=True)
+    word = (
+        "kept"
+        if np.median(clock) <= limit
+        else "kept at best"
+        if clock.min() <= limit
+        else "MISSED by the clock"
+        if np.median(processor) <= limit
+        else "MISSED"
+    )
+    print(
+        f"{name}: least {scale * clock.min():.2f}, median {scale * np.median(clock):.2f} {unit}, of the processor {scale * np.median(processor):.2f} {unit} (limit {scale * limit:g} {unit}: {word})",
+        flush=True,
+    )
 
 
 def small(folder) -> SongSpace:
@@ -56,15 +89,36 @@ def small(folder) -> SongSpace:
     print(space)
     files = [place for place in space.songs["path"] if place and Path(place).is_file()][:20]
     if files and space.encoder_path:
-        space.encode_file(files[0]) # the first call loads torch
+        space.encode_file(files[0])  # the first call loads torch
         examples = read_song(("x", files[0]), space.settings, space.seed)[2]
-        shown("reading a file and drawing its spectrograms", timed(lambda file: read_song(("x", file), space.settings, space.seed), [(file,) for file in files]), .3)
-        shown("encoding its examples", timed(lambda: space.encode(examples), [()] * 20), .3)
-        shown("a known file, read, encoded and recognised", timed(space.encode_file, [(file,) for file in files]), .3)
+        shown(
+            "reading a file and drawing its spectrograms",
+            timed(
+                lambda file: read_song(("x", file), space.settings, space.seed),
+                [(file,) for file in files],
+            ),
+            0.3,
+        )
+        shown("encoding its examples", timed(lambda: space.encode(examples), [()] * 20), 0.3)
+        shown(
+            "a known file, read, encoded and recognised",
+            timed(space.encode_file, [(file,) for file in files]),
+            0.3,
+        )
         known = [i for i, place in enumerate(space.songs["path"]) if place in files]
-        rest = SongSpace(np.delete(space.vectors, known, 0), space.songs.drop(index=known), settings=space.settings, encoder=space.encoder_path, seed=space.seed)
+        rest = SongSpace(
+            np.delete(space.vectors, known, 0),
+            space.songs.drop(index=known),
+            settings=space.settings,
+            encoder=space.encoder_path,
+            seed=space.seed,
+        )
         rest.encode_file(files[0])
-        shown("a new file, read, encoded and compared", timed(rest.encode_file, [(file,) for file in files]), .3)
+        shown(
+            "a new file, read, encoded and compared",
+            timed(rest.encode_file, [(file,) for file in files]),
+            0.3,
+        )
     return space
 
 
@@ -73,15 +127,36 @@ def large(space: SongSpace, songs: int) -> None:
     many = enlarged(space, songs)
     start = perf_counter()
     many.ensure_index()
-    index = f"{many.index.nprobe} of {many.index.nlist} cells read" if many.index is not None else "exact"
-    print(f"\n{songs:,} songs × {many.vectors.shape[1]}: index built in {perf_counter() - start:.0f} s, {index}, recall@10 {many.recall:.4f}", flush=True)
-    asked, limit = np.random.default_rng(1).integers(0, songs, 300), .001 if songs <= 100_000 else .002
-    for call in (many.nearest_positions, many.nearest): shown(call.__name__, timed(call, [(int(i),) for i in asked]), limit, "ms")
+    index = (
+        f"{many.index.nprobe} of {many.index.nlist} cells read"
+        if many.index is not None
+        else "exact"
+    )
+    print(
+        f"\n{songs:,} songs × {many.vectors.shape[1]}: index built in {perf_counter() - start:.0f} s, {index}, recall@10 {many.recall:.4f}",
+        flush=True,
+    )
+    asked, limit = (
+        np.random.default_rng(1).integers(0, songs, 300),
+        0.001 if songs <= 100_000 else 0.002,
+    )
+    for call in (many.nearest_positions, many.nearest):
+        shown(call.__name__, timed(call, [(int(i),) for i in asked]), limit, "ms")
     found = [many.nearest_positions(int(i))[0] for i in asked[:100]]
     from song_metric.space import exact_search
+
     truth = [exact_search(many.vectors, many.squares, many.vectors[i], 11)[0] for i in asked[:100]]
-    print(f"recall@10 of 100 other queries, against exact search: {np.mean([len(set(a) & set(b[b != i])) / 10 for a, b, i in zip(found, truth, asked)]):.4f}")
-    shown("path of 12", timed(lambda a, b: path(many, a, b, 12), [(int(a), int(b)) for a, b in asked[:40].reshape(-1, 2) if a != b]), 1 if songs <= 100_000 else 10)
+    print(
+        f"recall@10 of 100 other queries, against exact search: {np.mean([len(set(a) & set(b[b != i])) / 10 for a, b, i in zip(found, truth, asked)]):.4f}"
+    )
+    shown(
+        "path of 12",
+        timed(
+            lambda a, b: path(many, a, b, 12),
+            [(int(a), int(b)) for a, b in asked[:40].reshape(-1, 2) if a != b],
+        ),
+        1 if songs <= 100_000 else 10,
+    )
     with tempfile.TemporaryDirectory() as tmp:
         many.save(tmp)
         shown(f"loading {songs:,} songs", timed(SongSpace.load, [(tmp,)] * 2), 60)
@@ -93,7 +168,8 @@ def main():
     parser.add_argument("--songs", type=int, nargs="*", default=[100_000, 1_000_000])
     args = parser.parse_args()
     space = small(args.space)
-    for songs in args.songs: large(space, songs)
+    for songs in args.songs:
+        large(space, songs)
 
 
 if __name__ == "__main__":

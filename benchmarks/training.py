@@ -6,6 +6,7 @@ the ratio is what counts.
 
     python benchmarks/training.py [--rounds 7] [--examples 512] [--width 16]
 """
+
 import argparse
 from functools import partial
 from time import perf_counter
@@ -42,22 +43,32 @@ def start(ours, shape, args):
     "The examples, an embedding whose nets have not learned anything, and its optimisers."
     torch.set_flush_denormal(ours)
     examples = np.random.default_rng(0).random((args.examples, *shape), dtype=np.float32)
-    ali = ALIEmbedding(epochs=0, width=args.width, batch_size=args.batch_size, device="cpu").fit(examples)
+    ali = ALIEmbedding(epochs=0, width=args.width, batch_size=args.batch_size, device="cpu").fit(
+        examples
+    )
     ali.scale_ = SCALE
-    if not ours: ali.game_.to(memory_format=torch.contiguous_format)
+    if not ours:
+        ali.game_.to(memory_format=torch.contiguous_format)
     opponents = [*ali.game_.encoder.parameters(), *ali.game_.decoder.parameters()]
     how = dict(fused=True) if ours else dict(foreach=False)
     players = opponents, ali.game_.discriminator.parameters()
-    return torch.from_numpy(examples).half(), ali, [torch.optim.Adam(p, 2e-4, betas=(0.5, 0.999), **how) for p in players]
+    return (
+        torch.from_numpy(examples).half(),
+        ali,
+        [torch.optim.Adam(p, 2e-4, betas=(0.5, 0.999), **how) for p in players],
+    )
 
 
 def rate(turn, ours, shape, args):
     "Examples a second in one round."
-    if not kept: kept["all"] = start(ours, shape, args)
+    if not kept:
+        kept["all"] = start(ours, shape, args)
     examples, ali, optimizers = kept["all"]
     begun = perf_counter()
-    if ours: train_epoch(ali, examples, optimizers, turn)
-    else: plain_epoch(ali.game_, examples, optimizers, args.batch_size, turn)
+    if ours:
+        train_epoch(ali, examples, optimizers, turn)
+    else:
+        plain_epoch(ali.game_, examples, optimizers, args.batch_size, turn)
     return len(examples) / (perf_counter() - begun)
 
 
@@ -71,11 +82,15 @@ def main():
         tasks = {name: partial(rate, ours=name == "ours", shape=shape, args=args) for name in sides}
         rates = {name: [] for name in sides}
         for turn in range(args.rounds + 1):  # the first turn warms up
-            for name, worker in sides.items(): rates[name].append(worker.ask(tasks[name], turn, print, name))
-        for worker in sides.values(): worker.stop()
+            for name, worker in sides.items():
+                rates[name].append(worker.ask(tasks[name], turn, print, name))
+        for worker in sides.values():
+            worker.stop()
         plain, ours = (np.array(rates[name][1:]) for name in ("plain", "ours"))
         ratios = ours / plain
-        print(f"{title:15s} {np.median(ours):6.0f} examples a second, the port {np.median(plain):6.0f}: ratio {np.median(ratios):.2f} (from {ratios.min():.2f} to {ratios.max():.2f} in {args.rounds} rounds), float32, one thread")
+        print(
+            f"{title:15s} {np.median(ours):6.0f} examples a second, the port {np.median(plain):6.0f}: ratio {np.median(ratios):.2f} (from {ratios.min():.2f} to {ratios.max():.2f} in {args.rounds} rounds), float32, one thread"
+        )
 
 
 if __name__ == "__main__":

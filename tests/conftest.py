@@ -1,4 +1,5 @@
 "Chapters of a few lines, and one smoke run that several tests look at."
+
 import json
 import os
 import subprocess
@@ -10,9 +11,12 @@ import pytest
 from filelock import FileLock
 
 SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: two processes share the tests
-if SIDE_BY_SIDE: os.environ.setdefault("OMP_NUM_THREADS", "1")  # each has one core: no threads that wait for each other
+if SIDE_BY_SIDE:
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # each has one core: no threads that wait for each other
 
-from song_metric.report import toy_notebook
+from song_metric.chapters import toy_notebook
 
 FIRST = """
 from song_metric.runs import Chapter
@@ -34,10 +38,13 @@ print(file=sys.stderr)
 
 def pytest_collection_modifyitems(items):
     "Side by side: one process begins with a file that asks for the smoke run, the other with those that do not, so that nobody waits for it."
-    if not SIDE_BY_SIDE: return
+    if not SIDE_BY_SIDE:
+        return
     asking = {item.path.name for item in items if "smoke" in item.fixturenames}
-    rank = {name: 2 for name in asking} | {"test_report.py": 0}
-    items.sort(key=lambda item: (rank.get(item.path.name, 1), -item.path.stat().st_size, item.path.name))
+    rank = dict.fromkeys(asking, 2) | {"test_report.py": 0}
+    items.sort(
+        key=lambda item: (rank.get(item.path.name, 1), -item.path.stat().st_size, item.path.name)
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -56,10 +63,26 @@ def toys(tmp_path) -> SimpleNamespace:
     (nbs / "profiles").mkdir(parents=True)
     (nbs / "profiles" / "demo.yaml").write_text("# The default\n")
     (nbs / "profiles" / "smoke.yaml").write_text("# For tests\nsongs: 3\n")
-    toy_notebook(nbs / "00_data.ipynb", "run = '../runs/demo'\nseed = 0\nsongs = 2  # how many", FIRST, "chapter.finish(songs=songs)", title="First", summary="Makes a catalog")
+    toy_notebook(
+        nbs / "00_data.ipynb",
+        "run = '../runs/demo'\nseed = 0\nsongs = 2  # how many",
+        FIRST,
+        "chapter.finish(songs=songs)",
+        title="First",
+        summary="Makes a catalog",
+    )
 
     def write(last="chapter.finish()", work=WORK):
-        toy_notebook(nbs / "01_second.ipynb", "run = '../runs/demo'\nseed = 0\nrate = 0.5\nworkers = 0", SECOND, work, "chapter.path('count.txt').write_text(str(len(lines) - 1))", last, title="Second", summary="Counts the songs")
+        toy_notebook(
+            nbs / "01_second.ipynb",
+            "run = '../runs/demo'\nseed = 0\nrate = 0.5\nworkers = 0",
+            SECOND,
+            work,
+            "chapter.path('count.txt').write_text(str(len(lines) - 1))",
+            last,
+            title="Second",
+            summary="Counts the songs",
+        )
 
     write()
     return SimpleNamespace(nbs=nbs, root=tmp_path / "runs", write=write)
@@ -68,25 +91,45 @@ def toys(tmp_path) -> SimpleNamespace:
 def song_metric(*arguments, **options) -> subprocess.CompletedProcess:
     "Run the command line as a user does."
     options.setdefault("timeout", 600)
-    return subprocess.run([sys.executable, "-c", "from song_metric.cli import main; main()", *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", **options)
+    return subprocess.run(
+        [sys.executable, "-c", "from song_metric.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        **options,
+    )
 
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> SimpleNamespace:
     "The smoke profile, run once through the command line, by one of the processes for all: `folder` of the run, `result` of the command."
-    given = os.environ.get("SONG_METRIC_SMOKE")  # the folder of runs of an earlier session, to save a minute while developing
-    shared = tmp_path_factory.getbasetemp().parent if SIDE_BY_SIDE else tmp_path_factory.mktemp("smoke")
+    given = os.environ.get(
+        "SONG_METRIC_SMOKE"
+    )  # the folder of runs of an earlier session, to save a minute while developing
+    shared = (
+        tmp_path_factory.getbasetemp().parent if SIDE_BY_SIDE else tmp_path_factory.mktemp("smoke")
+    )
     root = Path(given) if given else shared / "runs"
     with FileLock(shared / "smoke.lock"):
         said = shared / "smoke.json"
         if not said.exists():
             result = song_metric("report", "--profile", "smoke", "--runs-dir", root)
-            said.write_text(json.dumps(dict(returncode=result.returncode, stdout=result.stdout, stderr=result.stderr)))
-    return SimpleNamespace(folder=root / "smoke", root=root, result=SimpleNamespace(**json.loads(said.read_text())))
+            said.write_text(
+                json.dumps(
+                    dict(returncode=result.returncode, stdout=result.stdout, stderr=result.stderr)
+                )
+            )
+    return SimpleNamespace(
+        folder=root / "smoke", root=root, result=SimpleNamespace(**json.loads(said.read_text()))
+    )
 
 
 @pytest.fixture
 def here(monkeypatch):
     "Files are looked at in this process, where a test can watch it, and not in workers."
-    def one_by_one(function, items, *_, **__): return map(function, list(items))
-    for module in ("data", "spectrograms", "space"): monkeypatch.setattr(f"song_metric.{module}.in_parallel", one_by_one)
+
+    def one_by_one(function, items, *_, **__):
+        return map(function, list(items))
+
+    for module in ("data", "spectrograms", "space"):
+        monkeypatch.setattr(f"song_metric.{module}.in_parallel", one_by_one)

@@ -1,4 +1,5 @@
 "Valid sound files of odd kinds are used, in full length; what cannot be used is refused for its true reason."
+
 import tracemalloc
 
 import av
@@ -29,17 +30,26 @@ def sound_bytes(path, samples, rate=RATE, **how) -> bytes:
 
 def encode(path, samples, codec, rate=RATE, picture=False, tags=(), **how):
     "Write a sound file with FFmpeg; with a film of one second, if asked for."
-    if codec == "flac": return wrap_flac(path, samples, rate, tags)
+    if codec == "flac":
+        return wrap_flac(path, samples, rate, tags)
     with av.open(str(path), "w", **how) as container:
         container.metadata.update(tags)
         stream = container.add_stream(codec, rate=rate, layout="mono")
         stream.bit_rate = 64_000
-        film = container.add_stream("mpeg4", rate=5, width=64, height=64, pix_fmt="yuv420p") if picture else None
-        frame = av.AudioFrame.from_ndarray((samples[None] * 32767).astype("int16"), format="s16", layout="mono")
+        film = (
+            container.add_stream("mpeg4", rate=5, width=64, height=64, pix_fmt="yuv420p")
+            if picture
+            else None
+        )
+        frame = av.AudioFrame.from_ndarray(
+            (samples[None] * 32767).astype("int16"), format="s16", layout="mono"
+        )
         frame.sample_rate = rate
-        for part in [frame, None]: container.mux(stream.encode(part))
+        for part in [frame, None]:
+            container.mux(stream.encode(part))
         if film:
-            for part in [*(av.VideoFrame(64, 64, "yuv420p") for _ in range(5)), None]: container.mux(film.encode(part))
+            for part in [*(av.VideoFrame(64, 64, "yuv420p") for _ in range(5)), None]:
+                container.mux(film.encode(part))
 
 
 def wrap_flac(path, samples, rate, tags) -> None:
@@ -50,24 +60,30 @@ def wrap_flac(path, samples, rate, tags) -> None:
         stream = container.add_stream_from_template(given.streams.audio[0])
         for packet in given.demux(given.streams.audio[0]):
             packet.stream = stream
-            if packet.size: container.mux(packet)
+            if packet.size:
+                container.mux(packet)
 
 
 def reason(path) -> str:
-    try: read_middle(path)
-    except AudioError as error: return str(error)
+    try:
+        read_middle(path)
+    except AudioError as error:
+        return str(error)
     return "used"
 
 
 def frames_of_mp3(path, samples, **how) -> bytes:
     "An MP3 file without the frame that says how long it is."
     whole = sound_bytes(path, samples, **how)
-    return whole[Stream(path).positions[0]:]
+    return whole[Stream(path).positions[0] :]
 
 
 # the start of an MP3 file
 
-@pytest.mark.parametrize("before", [bytes(2000), TAG + bytes(1500), b"x" * 10, bytes(100_000), TAG + TAG + bytes(700)])
+
+@pytest.mark.parametrize(
+    "before", [bytes(2000), TAG + bytes(1500), b"x" * 10, bytes(100_000), TAG + TAG + bytes(700)]
+)
 def test_mp3_that_starts_with_something_else(tmp_path, before):
     path = tmp_path / "song.mp3"
     path.write_bytes(before + frames_of_mp3(path, tone()))
@@ -76,6 +92,7 @@ def test_mp3_that_starts_with_something_else(tmp_path, before):
 
 
 # lengths
+
 
 def test_mp3_that_says_less_than_there_is(tmp_path):
     path = tmp_path / "song.mp3"
@@ -94,7 +111,9 @@ def test_mp3_that_says_more_than_there_is(tmp_path):
     path = tmp_path / "song.mp3"
     whole = sound_bytes(path, tone(20))
     path.write_bytes(whole[: len(whole) * 6 // 10])
-    assert reason(path).startswith("truncated or damaged: the header promises 20.0 s, but the sound ends after 1")
+    assert reason(path).startswith(
+        "truncated or damaged: the header promises 20.0 s, but the sound ends after 1"
+    )
 
 
 def test_excerpt_of_a_counted_mp3_is_what_stands_in_the_file(tmp_path):
@@ -102,18 +121,22 @@ def test_excerpt_of_a_counted_mp3_is_what_stands_in_the_file(tmp_path):
     samples = np.concatenate([np.zeros(10 * RATE, "float32"), tone(30)])
     whole = sound_bytes(path, samples, bitrate_mode="VARIABLE")
     expected = sf.read(path, dtype="float32")[0]
-    path.write_bytes(whole[Stream(path).positions[0]:])
+    path.write_bytes(whole[Stream(path).positions[0] :])
     with open_sound(path) as sound:
         assert isinstance(sound, CountedMP3)
         part = np.concatenate(list(sound.blocks(15 * RATE, 5 * RATE)))[:, 0]
-    shifts = range(500, 1700) # what the encoder puts in front, and only the first frame told of
-    errors = [np.abs(part[2000:4000] - expected[15 * RATE - n + 2000 :][:2000]).max() for n in shifts]
+    shifts = range(500, 1700)  # what the encoder puts in front, and only the first frame told of
+    errors = [
+        np.abs(part[2000:4000] - expected[15 * RATE - n + 2000 :][:2000]).max() for n in shifts
+    ]
     assert min(errors) < 1e-5 and len(part) == 5 * RATE
 
 
 def test_long_mp3_needs_little_memory(tmp_path):
     path = tmp_path / "song.mp3"
-    piece = frames_of_mp3(path, np.concatenate([np.zeros(15 * RATE, "float32"), tone(45)]), bitrate_mode="VARIABLE")
+    piece = frames_of_mp3(
+        path, np.concatenate([np.zeros(15 * RATE, "float32"), tone(45)]), bitrate_mode="VARIABLE"
+    )
     path.write_bytes(piece * 20)
     tracemalloc.start()
     duration = read_middle(path, 5)[2]
@@ -136,26 +159,53 @@ def test_flac_of_unknown_length(tmp_path):
 
 @pytest.mark.parametrize("kind", ["ogg", "opus", "oga"])
 def test_joined_ogg(tmp_path, kind):
-    if kind == "ogg" and int(av.__version__.split(".")[0]) < 18: pytest.skip("FFmpeg before 8.1 loses the second part of joined Vorbis; such a file is listed")
+    if kind == "ogg" and int(av.__version__.split(".")[0]) < 18:
+        pytest.skip(
+            "FFmpeg before 8.1 loses the second part of joined Vorbis; such a file is listed"
+        )
     rate, parts = 48000, []
     for number, seconds in enumerate((3, 9)):
         path = tmp_path / f"{number}.{kind}"
-        if kind == "oga": encode(path, tone(seconds, rate), "flac", rate)
-        else: sf.write(path, tone(seconds, rate, number), rate, format="OGG", subtype="OPUS" if kind == "opus" else "VORBIS")
+        if kind == "oga":
+            encode(path, tone(seconds, rate), "flac", rate)
+        else:
+            sf.write(
+                path,
+                tone(seconds, rate, number),
+                rate,
+                format="OGG",
+                subtype="OPUS" if kind == "opus" else "VORBIS",
+            )
         parts.append(path.read_bytes())
     path.write_bytes(b"".join(parts + parts[:1]))
-    with open_sound(path) as sound: samples = np.concatenate(list(blocks_of(sound, 0, sound.frames)))
-    assert len(samples) == pytest.approx(15 * rate, abs=0.1 * rate) and (np.abs(samples[::rate // 50]).max() > 0.1)
+    with open_sound(path) as sound:
+        samples = np.concatenate(list(blocks_of(sound, 0, sound.frames)))
+    assert len(samples) == pytest.approx(15 * rate, abs=0.1 * rate) and (
+        np.abs(samples[:: rate // 50]).max() > 0.1
+    )
     audio, start, duration = read_middle(path, 4, None)
-    assert duration == pytest.approx(15, abs=0.1) and start == pytest.approx(5.5, abs=0.1) and audio.std() > 0.15
+    assert (
+        duration == pytest.approx(15, abs=0.1)
+        and start == pytest.approx(5.5, abs=0.1)
+        and audio.std() > 0.15
+    )
     path.write_bytes(b"".join(parts)[:-1])
     assert "last Ogg page is incomplete" in reason(path)
 
 
 # kinds of files
 
-KINDS = [("song.m4a", "aac", {}), ("alac.m4a", "alac", {}), ("song.aac", "aac", dict(format="adts")), ("song.wma", "wmav2", {}),
-         ("song.wv", "wavpack", {}), ("song.tta", "tta", {}), ("song.ac3", "ac3", {}), ("song.mka", "flac", {}), ("song.oga", "flac", {})]
+KINDS = [
+    ("song.m4a", "aac", {}),
+    ("alac.m4a", "alac", {}),
+    ("song.aac", "aac", dict(format="adts")),
+    ("song.wma", "wmav2", {}),
+    ("song.wv", "wavpack", {}),
+    ("song.tta", "tta", {}),
+    ("song.ac3", "ac3", {}),
+    ("song.mka", "flac", {}),
+    ("song.oga", "flac", {}),
+]
 
 
 @pytest.mark.parametrize("name, codec, how", KINDS, ids=[name for name, *_ in KINDS])
@@ -165,7 +215,10 @@ def test_what_libsndfile_does_not_read_is_used(tmp_path, name, codec, how):
     audio, start, duration = read_middle(path, 4, None)
     assert duration == pytest.approx(12, abs=0.1) and start == pytest.approx(4, abs=0.1)
     quiet = 44100 * 2 + 6000
-    assert audio[:80_000].std() == pytest.approx(0.218, abs=0.02) and np.abs(audio[quiet:]).max() < 0.01
+    assert (
+        audio[:80_000].std() == pytest.approx(0.218, abs=0.02)
+        and np.abs(audio[quiet:]).max() < 0.01
+    )
 
 
 def test_aac_after_a_tag(tmp_path):
@@ -177,7 +230,16 @@ def test_aac_after_a_tag(tmp_path):
     assert reason(path) == "damaged: it starts like AAC, but no sound can be read from it"
 
 
-@pytest.mark.parametrize("start, name", [(b"DSD ", "DSD"), (b"FRM8", "DSD"), (b"MPCK", "Musepack"), (b"MAC ", "Monkey's Audio"), (b"\x0bw\0\0", "AC-3")])
+@pytest.mark.parametrize(
+    "start, name",
+    [
+        (b"DSD ", "DSD"),
+        (b"FRM8", "DSD"),
+        (b"MPCK", "Musepack"),
+        (b"MAC ", "Monkey's Audio"),
+        (b"\x0bw\0\0", "AC-3"),
+    ],
+)
 def test_broken_files_are_told_by_their_true_name(tmp_path, start, name):
     path = tmp_path / "song.mp3"
     path.write_bytes(start + bytes(5000))
@@ -190,7 +252,12 @@ def test_what_is_no_sound_is_refused(tmp_path):
     (tmp_path / "list.mp3").write_text("#EXTM3U\n#EXTINF:9,x\nfile:///etc/passwd\n")
     (tmp_path / "zeros.mp3").write_bytes(bytes(100_000))
     (tmp_path / "notes.mp3").write_bytes(b"MThd\0\0\0\6" + bytes(99))
-    expected = {"film.mp4": "format not supported: a video", "list.mp3": "not audio: text", "zeros.mp3": "not audio", "notes.mp3": "format not supported: MIDI"}
+    expected = {
+        "film.mp4": "format not supported: a video",
+        "list.mp3": "not audio: text",
+        "zeros.mp3": "not audio",
+        "notes.mp3": "format not supported: MIDI",
+    }
     found = {name: reason(tmp_path / name) for name in expected}
     assert all(found[name].startswith(start) for name, start in expected.items()), found
 
@@ -204,6 +271,7 @@ def test_a_cut_m4a_is_known(tmp_path):
 
 
 # channels
+
 
 @pytest.mark.parametrize("shares", [(1, -1), (1, -0.9), (-1, 0.95), (1, 1, 0, -1, -1), (1, -0.8)])
 def test_channels_that_cancel(tmp_path, shares):
@@ -224,7 +292,11 @@ def test_other_channels_are_averaged_to_the_bit(tmp_path, shares):
 
 # silence
 
-@pytest.mark.parametrize("sounding, start", [((0, 60, 150, 180), 30), ((120, 130), 110), ((0, 180), 75), ((0, 10), 0), ((175, 180), 150)])
+
+@pytest.mark.parametrize(
+    "sounding, start",
+    [((0, 60, 150, 180), 30), ((120, 130), 110), ((0, 180), 75), ((0, 10), 0), ((175, 180), 150)],
+)
 def test_silence_in_the_middle(tmp_path, sounding, start):
     path, seconds = tmp_path / "song.flac", np.arange(180 * 8000) / 8000
     heard = sum((seconds >= a) & (seconds < b) for a, b in zip(sounding[::2], sounding[1::2]))
@@ -232,7 +304,12 @@ def test_silence_in_the_middle(tmp_path, sounding, start):
     audio, found, duration = read_middle(path)
     assert (found, duration) == (pytest.approx(start, abs=20), 180)
     at = round(found * 8000)
-    assert np.abs(read_middle(path, 30, None)[0] - (tone(180, 8000) * heard)[at : at + 30 * 8000]).max() < 1e-4
+    assert (
+        np.abs(
+            read_middle(path, 30, None)[0] - (tone(180, 8000) * heard)[at : at + 30 * 8000]
+        ).max()
+        < 1e-4
+    )
     loud = (np.abs(audio) > 1e-3).mean()
     assert loud > 0.9 * min(30, max(b - a for a, b in zip(sounding[::2], sounding[1::2]))) / 30
 
@@ -243,6 +320,7 @@ def test_silence_everywhere(tmp_path):
 
 
 # tags
+
 
 def test_tags_of_the_kind_apev2(tmp_path):
     path = tmp_path / "song.mp3"
@@ -257,7 +335,10 @@ def test_tags_of_the_kind_apev2(tmp_path):
     assert read_tags(path) == dict(genre="Jazz; Blues", artist="Ana", title="Dois")
 
 
-@pytest.mark.parametrize("name, codec", [("song.m4a", "aac"), ("song.mka", "flac"), ("song.wma", "wmav2"), ("song.wv", "wavpack")])
+@pytest.mark.parametrize(
+    "name, codec",
+    [("song.m4a", "aac"), ("song.mka", "flac"), ("song.wma", "wmav2"), ("song.wv", "wavpack")],
+)
 def test_tags_of_other_kinds(tmp_path, name, codec):
     tags = dict(genre="Jazz", artist="Ana", album="Mar", title="Um")
     encode(tmp_path / name, tone(1, 44100), codec, 44100, tags=tags)

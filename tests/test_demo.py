@@ -1,4 +1,5 @@
 "The demo corpus: its files agree, its recipe reproduces them, and its sound is sound."
+
 import importlib.util
 import io
 import json
@@ -9,27 +10,32 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile as sf
 
-from song_metric.runs import RunError
+from song_metric.files import RunError
 from song_metric.sources import demo
 
 CORPUS = Path(__file__).resolve().parent.parent / "data" / "demo"
 
 
 def mma_version():
-    if not shutil.which("mma"): return ""
+    if not shutil.which("mma"):
+        return ""
     return subprocess.run(["mma", "-v"], capture_output=True, text=True).stdout.split()[-1]
 
 
-needs_mma = pytest.mark.skipif(mma_version() != "21.09", reason="mma 21.09, which made the corpus, is not installed")
-needs_renderer = pytest.mark.skipif(not importlib.util.find_spec("midirenderer"), reason="midirenderer is not installed")
+needs_mma = pytest.mark.skipif(
+    mma_version() != "21.09", reason="mma 21.09, which made the corpus, is not installed"
+)
+needs_renderer = pytest.mark.skipif(
+    not importlib.util.find_spec("midirenderer"), reason="midirenderer is not installed"
+)
 
 
 @pytest.fixture(scope="module")
-def index(): return demo.load_index(CORPUS)
+def index():
+    return demo.load_index(CORPUS)
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +60,35 @@ def small_corpus(folder, index, rows):
 
 
 def test_archive_agrees_with_index(index):
-    songs = demo.read_midi(CORPUS, index) # checks every checksum
-    assert len(songs) == 900 and all(len(songs[i]) == int(n) for i, n in zip(index["song_id"], index["bytes"]))
-    with tarfile.open(CORPUS / "midi.tar.xz") as archive: assert archive.getnames() == list(index["file"])
+    songs = demo.read_midi(CORPUS, index)  # checks every checksum
+    assert len(songs) == 900 and all(
+        len(songs[i]) == int(n) for i, n in zip(index["song_id"], index["bytes"])
+    )
+    with tarfile.open(CORPUS / "midi.tar.xz") as archive:
+        assert archive.getnames() == list(index["file"])
     assert (CORPUS / "midi.tar.xz").stat().st_size < 4e6
 
 
 def test_index(index):
     assert index["song_id"].is_unique and index["sha256"].is_unique
     assert index.groupby("genre").size().eq(60).all() and index["genre"].nunique() == 15
-    assert index.groupby("genre")["artist"].nunique().eq(5).all() and index["artist"].nunique() == 75
+    assert (
+        index.groupby("genre")["artist"].nunique().eq(5).all() and index["artist"].nunique() == 75
+    )
     assert (index[["artist", "album", "title"]] != "").all(axis=None)
 
 
 def test_a_larger_corpus_contains_the_smaller(compose):
-    assert set(compose.corpus(60)) <= set(compose.corpus(1000)) and len(compose.corpus(1000)) == 15_000
+    assert (
+        set(compose.corpus(60)) <= set(compose.corpus(1000)) and len(compose.corpus(1000)) == 15_000
+    )
     assert len({compose.artist_name(g, a) for g, a, _ in compose.corpus(60)}) == 75
 
 
 @needs_mma
-@pytest.mark.parametrize("genre, artist, number", [("blues", 0, 7), ("reggae", 2, 3), ("swing", 4, 11)])
+@pytest.mark.parametrize(
+    "genre, artist, number", [("blues", 0, 7), ("reggae", 2, 3), ("swing", 4, 11)]
+)
 def test_recipe_reproduces_a_song(index, compose, tmp_path, genre, artist, number):
     row, data = compose.compose(genre, artist, number, tmp_path)
     there = index.set_index("song_id").loc[row["song_id"]]
@@ -83,7 +98,22 @@ def test_recipe_reproduces_a_song(index, compose, tmp_path, genre, artist, numbe
 
 @needs_mma
 def test_recipe_as_a_command(index, tmp_path):
-    subprocess.run([sys.executable, CORPUS / "compose.py", "--songs-per-genre", "2", "--genres", "2", "--out", tmp_path, "--workers", "2"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            CORPUS / "compose.py",
+            "--songs-per-genre",
+            "2",
+            "--genres",
+            "2",
+            "--out",
+            tmp_path,
+            "--workers",
+            "2",
+        ],
+        check=True,
+        capture_output=True,
+    )
     made = demo.load_index(tmp_path)
     assert list(made["song_id"]) == ["blues-00-000", "blues-01-000", "bossa-00-000", "bossa-01-000"]
     assert set(made["sha256"]) <= set(index["sha256"])
@@ -91,14 +121,17 @@ def test_recipe_as_a_command(index, tmp_path):
 
 @needs_mma
 def test_recipe_is_loud_when_mma_fails(compose, tmp_path):
-    with pytest.raises(RuntimeError, match="mma failed"): compose.accompaniment([("stdlib:NoSuchGroove", "C")], 120, 1, tmp_path)
+    with pytest.raises(RuntimeError, match="mma failed"):
+        compose.accompaniment([("stdlib:NoSuchGroove", "C")], 120, 1, tmp_path)
 
 
 @needs_renderer
 def test_sound_is_neither_silent_nor_clipped(index):
     for song_id, midi in demo.read_midi(CORPUS, index.iloc[[100, 500]]).items():
         audio, again = demo.render(midi), demo.render(midi)
-        assert audio.dtype == np.int16 and len(audio) == 30 * 22050 and (audio == again).all(), song_id
+        assert audio.dtype == np.int16 and len(audio) == 30 * 22050 and (audio == again).all(), (
+            song_id
+        )
         level = audio.astype(float) / 32768
         assert 0.85 < np.abs(level).max() < 0.95 and 0.03 < np.sqrt((level**2).mean()) < 0.35
 
@@ -108,7 +141,16 @@ def test_cache(index, tmp_path):
     songs, corpus = small_corpus(tmp_path / "corpus", index, [3, 400, 800]), tmp_path / "corpus"
     paths = demo.render_songs(songs, corpus, tmp_path / "cache", workers=1)
     first = [path.read_bytes() for path in paths]
-    assert all((sf.info(path).frames, sf.info(path).samplerate, sf.info(path).channels, sf.info(path).subtype) == (661_500, 22050, 1, "PCM_16") for path in paths)
+    assert all(
+        (
+            sf.info(path).frames,
+            sf.info(path).samplerate,
+            sf.info(path).channels,
+            sf.info(path).subtype,
+        )
+        == (661_500, 22050, 1, "PCM_16")
+        for path in paths
+    )
     log = paths[0].parent / "rendered.jsonl"
 
     def rendered():
@@ -119,39 +161,69 @@ def test_cache(index, tmp_path):
         return [path.stat().st_mtime_ns > time for path, time in zip(paths, times)]
 
     assert rendered() == [False] * 3
-    paths[0].write_bytes(first[0][:5000]) # interrupted
-    paths[1].write_bytes(first[1][:-2] + b"\1\1") # damaged, of the right length
+    paths[0].write_bytes(first[0][:5000])  # interrupted
+    paths[1].write_bytes(first[1][:-2] + b"\1\1")  # damaged, of the right length
     assert rendered() == [True, True, False]
     paths[2].unlink()
     assert rendered() == [False, False, True]
     lines = [line for line in log.read_text().splitlines() if line.strip()]
-    log.write_text("\n".join(line for line in lines if json.loads(line)[0] != paths[1].name) + '\n["half a li') # killed before it was done
+    log.write_text(
+        "\n".join(line for line in lines if json.loads(line)[0] != paths[1].name) + '\n["half a li'
+    )  # killed before it was done
     assert rendered() == [False, True, False]
     changed = songs.assign(sha256=["0" * 64, *songs["sha256"][1:]])
-    with pytest.raises(RunError, match="checksum"): demo.render_songs(changed, corpus, tmp_path / "cache", workers=1)
+    with pytest.raises(RunError, match="checksum"):
+        demo.render_songs(changed, corpus, tmp_path / "cache", workers=1)
 
 
 @needs_renderer
 def test_catalog_of_another_corpus(index, tmp_path, monkeypatch):
     small_corpus(tmp_path / "corpus", index, [0, 60])
     monkeypatch.setattr(demo, "data_folder", lambda: tmp_path)
-    rows, rejected = demo.catalog(data=str(tmp_path / "corpus"), songs_per_genre=1, genres=2, workers=2, seconds=5.0)
-    assert [(row["song_id"], row["genre"], row["duration"], row["source"]) for row in rows] == [("blues-00-000", "blues", 30.0, "demo"), ("bossa-00-000", "bossa", 30.0, "demo")]
-    assert all(Path(row["path"]).is_absolute() and Path(row["path"]).exists() for row in rows) and rejected == []
-    assert [row["genre"] for row in demo.catalog(data=str(tmp_path / "corpus"), label="artist", songs_per_genre=1, genres=2)[0]] == [row["artist"] for row in rows]
+    rows, rejected = demo.catalog(
+        data=str(tmp_path / "corpus"), songs_per_genre=1, genres=2, workers=2, seconds=5.0
+    )
+    assert [(row["song_id"], row["genre"], row["duration"], row["source"]) for row in rows] == [
+        ("blues-00-000", "blues", 30.0, "demo"),
+        ("bossa-00-000", "bossa", 30.0, "demo"),
+    ]
+    assert (
+        all(Path(row["path"]).is_absolute() and Path(row["path"]).exists() for row in rows)
+        and rejected == []
+    )
+    assert [
+        row["genre"]
+        for row in demo.catalog(
+            data=str(tmp_path / "corpus"), label="artist", songs_per_genre=1, genres=2
+        )[0]
+    ] == [row["artist"] for row in rows]
 
 
 def test_songs_are_spread_over_artists(index):
-    for count in (5, 10, 12, 50): assert demo.choose(index, count, 4).groupby(["genre", "artist"]).size().agg(["min", "max"]).diff().iloc[-1] <= 1
+    for count in (5, 10, 12, 50):
+        assert (
+            demo.choose(index, count, 4)
+            .groupby(["genre", "artist"])
+            .size()
+            .agg(["min", "max"])
+            .diff()
+            .iloc[-1]
+            <= 1
+        )
 
 
 def test_what_cannot_be_done_is_said(index, tmp_path, monkeypatch):
-    with pytest.raises(RunError, match=r"compose.py --songs-per-genre 61 --out DIR"): demo.choose(index, 61)
-    with pytest.raises(RunError, match="holds no corpus"): demo.catalog(data=str(tmp_path))
+    with pytest.raises(RunError, match=r"compose.py --songs-per-genre 61 --out DIR"):
+        demo.choose(index, 61)
+    with pytest.raises(RunError, match="holds no corpus"):
+        demo.catalog(data=str(tmp_path))
     small_corpus(tmp_path, index, [0])
     (tmp_path / "midi.tar.xz").write_bytes((tmp_path / "midi.tar.xz").read_bytes()[:200])
-    with pytest.raises(RunError, match="cannot be read|not in midi.tar.xz"): demo.read_midi(tmp_path, index.iloc[[0]])
+    with pytest.raises(RunError, match="cannot be read|not in midi.tar.xz"):
+        demo.read_midi(tmp_path, index.iloc[[0]])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(RunError, match=r'pip install "song_metric\[report\]"'): demo.soundfont_path()
+    with pytest.raises(RunError, match=r'pip install "song_metric\[report\]"'):
+        demo.soundfont_path()
     monkeypatch.setattr(demo, "home", lambda: tmp_path)
-    with pytest.raises(RunError, match="clone of the repository"): demo.data_folder()
+    with pytest.raises(RunError, match="clone of the repository"):
+        demo.data_folder()

@@ -1,4 +1,5 @@
 "What reads the same is the same: labels, artists, titles, whatever their case, blanks and accents."
+
 import unicodedata
 
 import mutagen
@@ -8,13 +9,14 @@ import pytest
 import soundfile as sf
 from test_space import catalog
 
-from song_metric.baselines import artist_groups
-from song_metric.data import build_catalog, one_spelling, same_name
+from song_metric.catalog import build_catalog
+from song_metric.files import RunError
 from song_metric.geometry import artist_names
+from song_metric.names import one_spelling, same_name
 from song_metric.playlists import around, fluid_way, fluidity, mix, path, through
-from song_metric.runs import RunError
 from song_metric.sources.folder import genre_of
 from song_metric.space import SongSpace
+from song_metric.splits import artist_groups
 
 RATE = 22050
 ZORN = ["Zörn", "Zo\u0308rn", "ZÖRN ", "zörn", "\xa0Zörn", "Zö\u200brn", "Ｚörn"]
@@ -33,23 +35,27 @@ def write_song(file, seed, **tags):
 def space_of(artists, titles=None, **more) -> SongSpace:
     "A space of songs at random places by these artists."
     songs = catalog(len(artists)).assign(artist=artists, **more)
-    if titles is not None: songs["title"] = titles
+    if titles is not None:
+        songs["title"] = titles
     vectors = np.random.default_rng(0).normal(size=(len(artists), 8))
     return SongSpace(vectors.astype("float32"), songs)
 
 
-@pytest.mark.parametrize("names", [
-    ZORN,
-    ["The Kettles", "the  kettles", "THE\u3000KETTLES"],
-    ["Guns N’ Roses", "Guns N' Roses", "guns n´ roses"],
-    ["Jay‐Z", "Jay-Z", "JAY–Z"],
-    ["Straße", "STRASSE", "strasse"],
-    ["İstanbul", "istanbul", "ISTANBUL"],
-    ["ΟΔΟΣ", "οδος", "οδοσ"],
-    ["ガンダム", "カ\u3099ンダム", "ｶﾞﾝﾀﾞﾑ"],
-    ["♥ Love", "♥\ufe0f love"],
-    ["", " ", "\u200b"],
-])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ZORN,
+        ["The Kettles", "the  kettles", "THE\u3000KETTLES"],
+        ["Guns N’ Roses", "Guns N' Roses", "guns n´ roses"],
+        ["Jay‐Z", "Jay-Z", "JAY–Z"],
+        ["Straße", "STRASSE", "strasse"],
+        ["İstanbul", "istanbul", "ISTANBUL"],
+        ["ΟΔΟΣ", "οδος", "οδοσ"],
+        ["ガンダム", "カ\u3099ンダム", "ｶﾞﾝﾀﾞﾑ"],
+        ["♥ Love", "♥\ufe0f love"],
+        ["", " ", "\u200b"],
+    ],
+)
 def test_names_that_read_the_same_are_one(names):
     assert len({same_name(name) for name in names}) == 1
     assert one_spelling(pd.Series(names)).nunique() == 1
@@ -76,7 +82,8 @@ def test_labels_in_several_spellings_are_one(tmp_path):
 
 def test_folders_in_two_forms_are_one_label(tmp_path):
     folders = [unicodedata.normalize(form, "Música") for form in ("NFC", "NFD")]
-    if len({(tmp_path / name).mkdir(exist_ok=True) or name for name in folders}) != 2: return
+    if len({(tmp_path / name).mkdir(exist_ok=True) or name for name in folders}) != 2:
+        return
     for seed, name in enumerate(folders * 2):
         write_song(tmp_path / name / f"{seed}.flac", seed)
     songs, _ = build_catalog("folder", data=str(tmp_path), workers=1, min_songs=3)
@@ -99,18 +106,31 @@ def test_an_artist_in_several_spellings_is_one_everywhere():
 def test_a_genre_is_asked_for_in_any_form():
     space = space_of(["a", "b", "c"], genre=["Forró", "Forro\u0301", "Rock"])
     assert space.nearest(2, 5, genre=" FORRÓ")["genre"].tolist() == ["Forró"] * 2
-    with pytest.raises(RunError, match="it has Forró, Rock"): space.nearest(2, 5, genre="x")
+    with pytest.raises(RunError, match="it has Forró, Rock"):
+        space.nearest(2, 5, genre="x")
 
 
 def test_songs_are_found_in_any_form_and_without_accents():
     titles = ["Jo\u0301ga", "Joga", "夜 ♫", "Don’t Go", "Blåbær", "Für Elise"]
     artists = ["Bjo\u0308rk", "Bjork", "東京", "Ana", "Bjørn", "Ludwig"]
     space = space_of(artists, titles, song_id=["a", "b", "c", "d", "Mu\u0301sica/1.flac", "e"])
-    asked = {"Jóga": 0, "jo\u0301ga": 0, "JOGA": 1, "björk": 0, "bjork": 1, "夜": 2, "don't go": 3,
-             "bjorn blabaer": 4, "Música/1.flac": 4, "musica/1": 4, "fur elise": 5}
+    asked = {
+        "Jóga": 0,
+        "jo\u0301ga": 0,
+        "JOGA": 1,
+        "björk": 0,
+        "bjork": 1,
+        "夜": 2,
+        "don't go": 3,
+        "bjorn blabaer": 4,
+        "Música/1.flac": 4,
+        "musica/1": 4,
+        "fur elise": 5,
+    }
     assert {text: space.find(text) for text in asked} == {t: [i] for t, i in asked.items()}
     assert space.find("") == space.find("\u0301") == []
-    with pytest.raises(RunError, match="Für Elise"): space.resolve("fur elisse")
+    with pytest.raises(RunError, match="Für Elise"):
+        space.resolve("fur elisse")
 
 
 @pytest.fixture
@@ -119,24 +139,29 @@ def doubled() -> SongSpace:
     vectors = np.random.default_rng(0).normal(size=(60, 8)).astype("float32")
     vectors[1::2] = vectors[::2] + np.where(np.arange(30) % 2, 0.3, 1e-5)[:, None]
     artists = [f"Ärtist {i // 2}" for i in range(60)]
-    for i in range(0, 60, 4): artists[i] = unicodedata.normalize("NFD", artists[i].upper())
+    for i in range(0, 60, 4):
+        artists[i] = unicodedata.normalize("NFD", artists[i].upper())
     songs = catalog(60).assign(artist=artists, title=[f"T{i // 2}" for i in range(60)])
     return SongSpace(vectors, songs)
 
 
-@pytest.mark.parametrize("make", [
-    lambda s: around(s, [0], 10),
-    lambda s: around(s, [0, 1], 10),
-    lambda s: around(s, [2], 30, 0.5),
-    lambda s: mix(s, [0, 10], [20], n=10),
-    lambda s: path(s, 0, 40, 10),
-    lambda s: path(s, 1, 40, 30),
-    lambda s: through(s, [0, 21, 40], 12),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: around(s, [0], 10),
+        lambda s: around(s, [0, 1], 10),
+        lambda s: around(s, [2], 30, 0.5),
+        lambda s: mix(s, [0, 10], [20], n=10),
+        lambda s: path(s, 0, 40, 10),
+        lambda s: path(s, 1, 40, 30),
+        lambda s: through(s, [0, 21, 40], 12),
+    ],
+)
 def test_a_playlist_holds_a_song_once(doubled, make):
     playlist = make(doubled)
     assert len(playlist) >= 10 and len({i // 2 for i in playlist.songs}) == len(playlist)
-    if playlist.name.startswith("T0 + T5"): assert not {0, 5, 10} & {i // 2 for i in playlist.songs}
+    if playlist.name.startswith("T0 + T5"):
+        assert not {0, 5, 10} & {i // 2 for i in playlist.songs}
 
 
 def test_copies_by_sound_alone_are_copies(doubled):
@@ -147,11 +172,13 @@ def test_copies_by_sound_alone_are_copies(doubled):
 
 @pytest.mark.parametrize("make", [lambda s: path(s, 0, 1), lambda s: through(s, [0, 9, 1], 9)])
 def test_a_way_from_a_song_to_its_copy_is_refused(doubled, make):
-    with pytest.raises(RunError, match="are the same song"): make(doubled)
+    with pytest.raises(RunError, match="are the same song"):
+        make(doubled)
 
 
 def test_more_songs_than_there_are_without_copies_are_refused(doubled):
-    with pytest.raises(RunError, match=r"has left \(30, each counted once\)"): path(doubled, 0, 40, 31)
+    with pytest.raises(RunError, match=r"has left \(30, each counted once\)"):
+        path(doubled, 0, 40, 31)
     assert len(fluid_way(doubled, 0, 40, 60, copies=True)) == 60
     assert len(around(doubled, [0], 1000)) == 30
 
@@ -164,4 +191,5 @@ def test_a_playlist_of_one_song(doubled):
 
 def test_a_mix_of_all_songs_is_refused():
     space = space_of(["a", "b"])
-    with pytest.raises(RunError, match="this space has none"): mix(space, [0, 1])
+    with pytest.raises(RunError, match="this space has none"):
+        mix(space, [0, 1])

@@ -1,26 +1,49 @@
 "Odd names, odd tables, small libraries, system folders: used as meant, or refused in a sentence."
+
 import os
 
-import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
 from test_space import catalog
 
-from song_metric.baselines import split_songs
-from song_metric.data import build_catalog, load_table, require_enough, save_table
+from song_metric.catalog import build_catalog, load_table, require_enough, save_table
+from song_metric.files import RunError
 from song_metric.report import make_plan
-from song_metric.runs import RunError, run_dir
+from song_metric.runs import run_dir
 from song_metric.sources.folder import candidates
 from song_metric.sources.table import load_rows, path_of_uri, row_path
+from song_metric.splits import split_songs
 
 RATE = 22050
 CONTROLS = [chr(code) for code in (*range(33), 0x7F, 0x85, 0xA0, 0x2028, 0x2029, 0xFEFF)]
-ODD = ["a\rb", "Icon\r", "\r", "a\r\nb", "\r\r\n", 'q"q', '"', '"\r"', "caf\udce9", "\ud800", "",
-       " lead", "trail ", "a,b", "NA", "None", "\\", "'", "=1+1", *CONTROLS, "".join(CONTROLS)]
+ODD = [
+    "a\rb",
+    "Icon\r",
+    "\r",
+    "a\r\nb",
+    "\r\r\n",
+    'q"q',
+    '"',
+    '"\r"',
+    "caf\udce9",
+    "\ud800",
+    "",
+    " lead",
+    "trail ",
+    "a,b",
+    "NA",
+    "None",
+    "\\",
+    "'",
+    "=1+1",
+    *CONTROLS,
+    "".join(CONTROLS),
+]
 
 
-@pytest.mark.parametrize("names", [ODD, *([name] for name in ODD)], ids=lambda names: ascii(names)[:20])
+@pytest.mark.parametrize(
+    "names", [ODD, *([name] for name in ODD)], ids=lambda names: ascii(names)[:20]
+)
 def test_tables_keep_any_name(tmp_path, names):
     table = pd.DataFrame(dict(path=names, reason=names[::-1]))
     save_table(table, tmp_path / "t.csv")
@@ -68,17 +91,20 @@ def text(separator, end="\n", quote=""):
     return end.join(separator.join(f"{quote}{cell}{quote}" for cell in row) for row in rows) + end
 
 
-@pytest.mark.parametrize("data", [
-    text(",", quote='"').encode(),
-    text(";").encode("utf-8-sig"),
-    b"sep=;\r\n" + text(";", "\r\n").encode(),
-    b"\xef\xbb\xbfSEP=;\r" + text(";", "\r").encode(),
-    b'"sep=;"\n' + text(";").encode(),
-    b"sep=|;;\n" + text("|").encode(),
-    b"\n\n" + text("\t").encode(),
-    text(";", quote='"').replace("path", 'path";"a, b, c').replace("wav", 'wav";"').encode(),
-    text("|", "\n\n").encode(),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        text(",", quote='"').encode(),
+        text(";").encode("utf-8-sig"),
+        b"sep=;\r\n" + text(";", "\r\n").encode(),
+        b"\xef\xbb\xbfSEP=;\r" + text(";", "\r").encode(),
+        b'"sep=;"\n' + text(";").encode(),
+        b"sep=|;;\n" + text("|").encode(),
+        b"\n\n" + text("\t").encode(),
+        text(";", quote='"').replace("path", 'path";"a, b, c').replace("wav", 'wav";"').encode(),
+        text("|", "\n\n").encode(),
+    ],
+)
 def test_tables_of_other_programs_are_read(tmp_path, data):
     (tmp_path / "songs.csv").write_bytes(data)
     rows = load_rows(str(tmp_path / "songs.csv"))
@@ -86,23 +112,37 @@ def test_tables_of_other_programs_are_read(tmp_path, data):
 
 
 def test_line_breaks_in_quotes_are_part_of_a_field(tmp_path):
-    (tmp_path / "songs.csv").write_text('path;title\na.mp3;"two\r\nlines; ""and"" more"\n', newline="")
-    assert load_rows(str(tmp_path / "songs.csv")) == [dict(path="a.mp3", title='two\r\nlines; "and" more')]
+    (tmp_path / "songs.csv").write_text(
+        'path;title\na.mp3;"two\r\nlines; ""and"" more"\n', newline=""
+    )
+    assert load_rows(str(tmp_path / "songs.csv")) == [
+        dict(path="a.mp3", title='two\r\nlines; "and" more')
+    ]
 
 
-@pytest.mark.parametrize("data, words", [
-    (text(";").encode("utf-16"), "UTF-16 text: save it as UTF-8"),
-    (text(";").encode("utf-16-be"), "UTF-16 text: save it as UTF-8"),
-    (text(";").replace("Rock", "Música").encode("latin-1"), "line 2 of songs.csv is no UTF-8 text"),
-    (b'path,genre\na,b\n"c,d\ne,f\n', "a quotation mark is opened and not closed in its line 3"),
-    (b'path,genre\na,"' + b"b,c\n" * 50_000, "field larger than field limit .* in its line 2"),
-    (b"file,genre\na,b\n", "needs a column path or url, and has file, genre"),
-    (b"sep=;\n", "no rows"),
-    (b"", "no rows"),
-])
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (text(";").encode("utf-16"), "UTF-16 text: save it as UTF-8"),
+        (text(";").encode("utf-16-be"), "UTF-16 text: save it as UTF-8"),
+        (
+            text(";").replace("Rock", "Música").encode("latin-1"),
+            "line 2 of songs.csv is no UTF-8 text",
+        ),
+        (
+            b'path,genre\na,b\n"c,d\ne,f\n',
+            "a quotation mark is opened and not closed in its line 3",
+        ),
+        (b'path,genre\na,"' + b"b,c\n" * 50_000, "field larger than field limit .* in its line 2"),
+        (b"file,genre\na,b\n", "needs a column path or url, and has file, genre"),
+        (b"sep=;\n", "no rows"),
+        (b"", "no rows"),
+    ],
+)
 def test_tables_that_cannot_be_read_are_refused_with_the_place(tmp_path, data, words):
     (tmp_path / "songs.csv").write_bytes(data)
-    with pytest.raises(RunError, match=words): load_rows(str(tmp_path / "songs.csv"))
+    with pytest.raises(RunError, match=words):
+        load_rows(str(tmp_path / "songs.csv"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="paths as other systems see them")
@@ -138,11 +178,16 @@ def names_of_runs(*plans):
 
 def test_two_folders_of_one_name_have_two_runs(tmp_path):
     homes = [tmp_path / name / "Music" for name in ("home", "usb")]
-    for folder in homes: folder.mkdir(parents=True)
+    for folder in homes:
+        folder.mkdir(parents=True)
     a, b = map(str, homes)
     first, again, other, genre, artist = names_of_runs(
-        dict(data=a), dict(data=os.path.join(a, "..", "Music")), dict(data=b),
-        dict(data=a, label="genre"), dict(data=a, label="artist"))
+        dict(data=a),
+        dict(data=os.path.join(a, "..", "Music")),
+        dict(data=b),
+        dict(data=a, label="genre"),
+        dict(data=a, label="artist"),
+    )
     assert first == again and len({first, other, genre, artist}) == 4
     assert first.startswith("folder-Music-") and genre == f"{first}-genre"
     same = make_plan(run=first, root="runs", overrides=dict(source="folder", data=b))
@@ -152,14 +197,16 @@ def test_two_folders_of_one_name_have_two_runs(tmp_path):
 @pytest.mark.parametrize("name", ["...", "Für Elise", "a b", "a-b", "x" * 200, "-", "東京"])
 def test_any_folder_gives_a_run_its_name(tmp_path, name):
     (tmp_path / name).mkdir()
-    run, = names_of_runs(dict(data=str(tmp_path / name), label="no such: label"))
+    (run,) = names_of_runs(dict(data=str(tmp_path / name), label="no such: label"))
     assert run_dir(run)
 
 
 def test_the_runs_of_the_demo_keep_their_names():
     for profile in ("demo", "smoke", "recordings", "large"):
         assert make_plan(profile, root="runs").folder.name == profile
-    assert make_plan("demo", root="runs", overrides=dict(label="artist")).folder.name == "demo-artist"
+    assert (
+        make_plan("demo", root="runs", overrides=dict(label="artist")).folder.name == "demo-artist"
+    )
 
 
 def test_labels_of_one_song_each_are_refused_in_a_sentence():

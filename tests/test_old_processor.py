@@ -1,4 +1,5 @@
 "The check for old processors can fail: shown on a package that dies and one that works."
+
 import os
 import shutil
 import signal
@@ -20,7 +21,9 @@ posix = pytest.mark.skipif(os.name == "nt", reason="signals")
 @posix
 def test_a_package_that_dies_is_found(monkeypatch):
     said = []
-    found = check([DIES, WORKS, FAILS], {"here": (), "through env": ("env",)}, jobs=3, told=said.append)
+    found = check(
+        [DIES, WORKS, FAILS], {"here": (), "through env": ("env",)}, jobs=3, told=said.append
+    )
     assert broken(found) == ["bliss-fake", "scipy"] and len(said) == 6
     lines = table(found).splitlines()
     assert lines[0].split() == ["package", "version", "here", "through", "env"]
@@ -54,7 +57,9 @@ def test_endings():
     assert ending(0, "a warning") == "ok"
     assert ending(-signal.SIGILL, "") == ending(128 + signal.SIGILL, "") == "died (SIGILL)"
     assert ending(-signal.SIGSEGV, "") == "died (SIGSEGV)" and ending(1, "") == "failed: status 1"
-    assert run_use(Use("x", "import time; time.sleep(9)"), timeout=.1) == Outcome("not done after 0 s", .1)
+    assert run_use(Use("x", "import time; time.sleep(9)"), timeout=0.1) == Outcome(
+        "not done after 0 s", 0.1
+    )
 
 
 def test_every_native_package_is_used_or_loaded():

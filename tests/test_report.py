@@ -1,4 +1,5 @@
 "The runner on chapters of a few lines: it skips, resumes, refuses, fails and escapes; then one smoke run of the real chapters."
+
 import csv
 import io
 import json
@@ -15,9 +16,11 @@ import pytest
 from conftest import song_metric
 from rich.console import Console
 
+from song_metric.chapters import UsageError, chapters, notebooks_folder
 from song_metric.evaluation import SCORE_COLUMNS
-from song_metric.report import UsageError, chapters, make_plan, notebooks_folder, publish, report
-from song_metric.runs import RunError, read_artifact, read_manifest
+from song_metric.files import RunError
+from song_metric.report import make_plan, publish, report
+from song_metric.runs import read_artifact, read_manifest
 
 
 def make(toys, **options) -> str:
@@ -29,6 +32,7 @@ def make(toys, **options) -> str:
 
 def test_parameters_are_those_that_papermill_sees():
     from papermill import inspect_notebook
+
     for notebook in chapters(notebooks_folder()):
         assert set(notebook.parameters) == set(inspect_notebook(str(notebook.path))), notebook.name
         assert {"run", "seed"} <= set(notebook.parameters), notebook.name
@@ -38,13 +42,20 @@ def test_no_cell_takes_a_parameters_name():
     "A demonstration that used a parameter's name for something of its own would change the run below it."
     for notebook in chapters(notebooks_folder()):
         for cell in notebook.code:
-            table = symtable.symtable(re.sub(r"^[%!].*$", "pass", cell, flags=re.M), notebook.name, "exec")
-            taken = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()} & set(notebook.parameters)
+            table = symtable.symtable(
+                re.sub(r"^[%!].*$", "pass", cell, flags=re.M), notebook.name, "exec"
+            )
+            taken = {
+                symbol.get_name()
+                for symbol in table.get_symbols()
+                if symbol.is_assigned() or symbol.is_imported()
+            } & set(notebook.parameters)
             assert not taken, (notebook.name, taken, cell)
 
 
 def test_every_profile_can_be_planned():
-    for path in (notebooks_folder() / "profiles").glob("*.yaml"): make_plan(path.stem)
+    for path in (notebooks_folder() / "profiles").glob("*.yaml"):
+        make_plan(path.stem)
 
 
 def test_runs_then_skips_then_runs_what_changed(toys):
@@ -78,16 +89,47 @@ def test_runs_then_skips_then_runs_what_changed(toys):
 def test_manifest_and_executed_notebook(toys):
     make(toys, profile="smoke")
     manifest = read_manifest(toys.root / "smoke" / "01_second")
-    assert manifest["inputs"].keys() == {"00_data/catalog.csv"} and manifest["outputs"].keys() == {"count.txt"}
-    assert manifest["seconds"] >= 0 and manifest["peak_memory_mb"] > 10 and manifest["versions"]["numpy"]
-    for file in (toys.root / "smoke").rglob("*.json"): assert str(toys.root) not in file.read_text() and str(toys.nbs) not in file.read_text()
+    assert manifest["inputs"].keys() == {"00_data/catalog.csv"} and manifest["outputs"].keys() == {
+        "count.txt"
+    }
+    assert (
+        manifest["seconds"] >= 0
+        and manifest["peak_memory_mb"] > 10
+        and manifest["versions"]["numpy"]
+    )
+    for file in (toys.root / "smoke").rglob("*.json"):
+        assert str(toys.root) not in file.read_text() and str(toys.nbs) not in file.read_text()
     executed = json.loads((toys.root / "smoke" / "01_second" / "notebook.ipynb").read_text())
-    streams = ["".join(output["text"]) for cell in executed["cells"] for output in cell.get("outputs", []) if output["output_type"] == "stream"]
-    assert "50/50 steps\n" in streams and not any("\r" in text or "49/50" in text for text in streams)
+    streams = [
+        "".join(output["text"])
+        for cell in executed["cells"]
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "stream"
+    ]
+    assert "50/50 steps\n" in streams and not any(
+        "\r" in text or "49/50" in text for text in streams
+    )
 
 
-SCORES = pd.DataFrame([dict(embedding=name, level="song", split="held_out", pooling="mean", clusterer=clusterer, v_measure=v, ami=v, v_measure_std=.01, ami_std=.01, v_measure_training_std=.02, ami_training_std=.02)
-                       for name, v in (("PCA", .4), ("ALI", .3)) for clusterer in ("k-means", "gmm-diag")])
+SCORES = pd.DataFrame(
+    [
+        dict(
+            embedding=name,
+            level="song",
+            split="held_out",
+            pooling="mean",
+            clusterer=clusterer,
+            v_measure=v,
+            ami=v,
+            v_measure_std=0.01,
+            ami_std=0.01,
+            v_measure_training_std=0.02,
+            ami_training_std=0.02,
+        )
+        for name, v in (("PCA", 0.4), ("ALI", 0.3))
+        for clusterer in ("k-means", "gmm-diag")
+    ]
+)
 
 
 @pytest.fixture
@@ -103,15 +145,19 @@ def published(toys, monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         scores.to_csv(folder / "scores.csv", index=False)
         return make(toys)
+
     return scored
 
 
 def test_a_report_is_compared_with_the_published_one_and_changes_nothing(toys, published):
     before = (toys.nbs.parent / "figures" / "scores.csv").read_bytes()
     assert "Reproduction: 8 of 8 cells lie within 2 published spreads" in published(SCORES)
-    other = SCORES.assign(ami=SCORES["ami"] + (SCORES["embedding"] == "ALI") * .1)
+    other = SCORES.assign(ami=SCORES["ami"] + (SCORES["embedding"] == "ALI") * 0.1)
     said = published(other)
-    assert "Reproduction: 6 of 8 cells" in said and "ALI under k-means AMI, is 4.5 spreads above" in said
+    assert (
+        "Reproduction: 6 of 8 cells" in said
+        and "ALI under k-means AMI, is 4.5 spreads above" in said
+    )
     page = (toys.root / "demo" / "report.html").read_text(encoding="utf-8")
     assert page.index("<h2>Reproduction</h2>") < page.index("<h2>Chapters</h2>") and "+4.5" in page
     assert (toys.nbs.parent / "figures" / "scores.csv").read_bytes() == before
@@ -119,7 +165,9 @@ def test_a_report_is_compared_with_the_published_one_and_changes_nothing(toys, p
 
 def test_only_a_repetition_is_compared(toys, published):
     published(SCORES)
-    assert "Reproduction" in make(toys, overrides={"seed": "1"}), "another seed repeats the experiment"
+    assert "Reproduction" in make(toys, overrides={"seed": "1"}), (
+        "another seed repeats the experiment"
+    )
     assert "Reproduction" not in make(toys, overrides={"songs": "3"})
     assert not (toys.root / "demo" / "reproduction.csv").exists()
     assert "Reproduction" not in make(toys, profile="smoke")
@@ -127,15 +175,22 @@ def test_only_a_repetition_is_compared(toys, published):
 
 def test_publishing_is_a_command_of_its_own(toys, published):
     figures = toys.nbs.parent / "figures"
-    published(SCORES.assign(ami=.5))
-    for options in (dict(profile="smoke"), dict(overrides={"seed": "1"}), dict(overrides={"songs": "3"})):
-        with pytest.raises(RunError, match="none that is published"): publish(nbs=toys.nbs, root=toys.root, **options)
+    published(SCORES.assign(ami=0.5))
+    for options in (
+        dict(profile="smoke"),
+        dict(overrides={"seed": "1"}),
+        dict(overrides={"songs": "3"}),
+    ):
+        with pytest.raises(RunError, match="none that is published"):
+            publish(nbs=toys.nbs, root=toys.root, **options)
     assert publish(nbs=toys.nbs, root=toys.root) == ["scores.csv"]
     assert publish(nbs=toys.nbs, root=toys.root) == [] and "8 of 8" in make(toys)
-    assert pd.read_csv(figures / "scores.csv")["ami"].eq(.5).all()
+    assert pd.read_csv(figures / "scores.csv")["ami"].eq(0.5).all()
     toys.write(last="raise SystemExit")
-    with pytest.raises(RunError): make(toys)
-    with pytest.raises(RunError, match="not finished"): publish(nbs=toys.nbs, root=toys.root)
+    with pytest.raises(RunError):
+        make(toys)
+    with pytest.raises(RunError, match="not finished"):
+        publish(nbs=toys.nbs, root=toys.root)
 
 
 def test_names_of_songs_stay_text(toys):
@@ -144,38 +199,54 @@ def test_names_of_songs_stay_text(toys):
         text = page.read_text(encoding="utf-8")
         assert "<script" not in text and "default-src 'none'" in text, page
         assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", text), page
-    assert "&lt;script&gt;alert(1)" in (toys.root / "demo" / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in (toys.root / "demo" / "report.html").read_text(
+        encoding="utf-8"
+    )
 
 
-@pytest.mark.parametrize("options, words", [
-    (dict(overrides={"sogns": "3"}), "Did you mean songs?"),
-    (dict(overrides={"songs": "3.5"}), "takes a whole number"),
-    (dict(overrides={"rate": "fast"}), "takes a number"),
-    (dict(overrides={"run": "elsewhere"}), "--run"),
-    (dict(profile="smok"), "There are: demo, smoke"),
-    (dict(run="../x"), "cannot name a run"),
-    (dict(run=".."), "cannot name a run"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(overrides={"sogns": "3"}), "Did you mean songs?"),
+        (dict(overrides={"songs": "3.5"}), "takes a whole number"),
+        (dict(overrides={"rate": "fast"}), "takes a number"),
+        (dict(overrides={"run": "elsewhere"}), "--run"),
+        (dict(profile="smok"), "There are: demo, smoke"),
+        (dict(run="../x"), "cannot name a run"),
+        (dict(run=".."), "cannot name a run"),
+    ],
+)
 def test_refusals_come_before_anything_runs(toys, options, words):
-    with pytest.raises(UsageError, match=re.escape(words)): make(toys, **options)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        make(toys, **options)
     assert not toys.root.exists()
 
 
 def test_an_unknown_parameter_in_a_profile_is_refused(toys):
     (toys.nbs / "profiles" / "smoke.yaml").write_text("songs: 3\nepochs: 1\n")
-    with pytest.raises(UsageError, match="epochs"): make(toys, profile="smoke")
+    with pytest.raises(UsageError, match="epochs"):
+        make(toys, profile="smoke")
 
 
 def test_a_failing_chapter_is_no_success(toys):
     make(toys)
     toys.write(last="1 / len('')  # [bold]\nchapter.finish()")
     result = song_metric("report", "--notebooks", toys.nbs, "--runs-dir", toys.root)
-    assert result.returncode == 1 and "Chapter 01_second failed in cell" in result.stderr and "ZeroDivisionError" in result.stderr
-    assert "[bold]" in result.stderr and "notebook.ipynb" in result.stderr and "Traceback (most" not in result.stderr
+    assert (
+        result.returncode == 1
+        and "Chapter 01_second failed in cell" in result.stderr
+        and "ZeroDivisionError" in result.stderr
+    )
+    assert (
+        "[bold]" in result.stderr
+        and "notebook.ipynb" in result.stderr
+        and "Traceback (most" not in result.stderr
+    )
     folder = toys.root / "demo"
     assert not (folder / "report.html").exists() and read_manifest(folder / "01_second") is None
     assert json.loads((folder / "run.json").read_text())["state"] == "failed"
-    with pytest.raises(RunError, match="run the notebook 01_second.ipynb first"): read_artifact(folder, "01_second", "count.txt")
+    with pytest.raises(RunError, match="run the notebook 01_second.ipynb first"):
+        read_artifact(folder, "01_second", "count.txt")
 
     toys.write()
     assert make(toys).count("unchanged") == 1  # the first chapter need not run again
@@ -183,18 +254,26 @@ def test_a_failing_chapter_is_no_success(toys):
 
 
 def test_an_error_for_the_user_is_one_sentence(toys):
-    toys.write(last="from song_metric.runs import RunError\nraise RunError('There is no [red]music[/red] here.')")
-    with pytest.raises(RunError, match=r"^Chapter 01_second stopped: There is no \[red\]music\[/red\] here\.\nThe executed notebook is "): make(toys)
+    toys.write(
+        last="from song_metric.runs import RunError\nraise RunError('There is no [red]music[/red] here.')"
+    )
+    with pytest.raises(
+        RunError,
+        match=r"^Chapter 01_second stopped: There is no \[red\]music\[/red\] here\.\nThe executed notebook is ",
+    ):
+        make(toys)
 
 
 def test_a_chapter_that_does_not_finish_is_a_failure(toys):
     toys.write(last="pass")
-    with pytest.raises(RunError, match="without its manifest"): make(toys)
+    with pytest.raises(RunError, match="without its manifest"):
+        make(toys)
 
 
 def test_a_dying_kernel_is_a_failure(toys):
     toys.write(last="import os\nos._exit(1)")
-    with pytest.raises(RunError, match="its kernel stopped"): make(toys)
+    with pytest.raises(RunError, match="its kernel stopped"):
+        make(toys)
 
 
 def wait_for(path, seconds=60):
@@ -202,15 +281,31 @@ def wait_for(path, seconds=60):
     end = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(.05)
+        time.sleep(0.05)
 
 
 def start(toys) -> subprocess.Popen:
     "A report in a process of its own, whose second chapter sleeps after it has made the file `reached`."
-    toys.write(work="import os, time\nif not chapter.path('checkpoints/reached').exists():\n    chapter.path('checkpoints/reached').write_text(str(os.getpid()))\n    time.sleep(300)")
-    process = subprocess.Popen([sys.executable, "-c", "from song_metric.cli import main; main()", "report", "--notebooks", str(toys.nbs), "--runs-dir", str(toys.root)],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # a background shell hands on that interrupts are ignored
+    toys.write(
+        work="import os, time\nif not chapter.path('checkpoints/reached').exists():\n    chapter.path('checkpoints/reached').write_text(str(os.getpid()))\n    time.sleep(300)"
+    )
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from song_metric.cli import main; main()",
+            "report",
+            "--notebooks",
+            str(toys.nbs),
+            "--runs-dir",
+            str(toys.root),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # a background shell hands on that interrupts are ignored
     wait_for(toys.root / "demo" / "01_second" / "checkpoints" / "reached")
     return process
 
@@ -218,9 +313,11 @@ def start(toys) -> subprocess.Popen:
 def gone(pid, seconds=20) -> bool:
     "Whether a process ends within some seconds."
     import psutil
+
     for _ in range(seconds * 10):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE: return True
-        time.sleep(.1)
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
     return False
 
 
@@ -229,14 +326,18 @@ def gone(pid, seconds=20) -> bool:
 def test_a_stopped_report_goes_on_where_it_was(toys, signum):
     process = start(toys)
     reached = toys.root / "demo" / "01_second" / "checkpoints" / "reached"
-    time.sleep(.2)
+    time.sleep(0.2)
     kernel = int(reached.read_text())
     if signum == signal.SIGKILL:
-        with pytest.raises(RunError, match="Another report"): make(toys)
+        with pytest.raises(RunError, match="Another report"):
+            make(toys)
     process.send_signal(signum)
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[signum], errors
-    if signum == signal.SIGINT: assert "The same command goes on from here." in errors and "Traceback" not in errors
+    assert (
+        process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[signum]
+    ), errors
+    if signum == signal.SIGINT:
+        assert "The same command goes on from here." in errors and "Traceback" not in errors
     assert gone(kernel), "the kernel outlived its report"
     assert not (toys.root / "demo" / "report.html").exists()
 
@@ -250,7 +351,11 @@ def test_the_kernel_is_this_python(toys, tmp_path, monkeypatch):
     "Also when the user has registered another kernel under the name python3."
     other = tmp_path / "jupyter" / "kernels" / "python3"
     other.mkdir(parents=True)
-    (other / "kernel.json").write_text(json.dumps(dict(argv=["/bin/false", "{connection_file}"], display_name="x", language="python")))
+    (other / "kernel.json").write_text(
+        json.dumps(
+            dict(argv=["/bin/false", "{connection_file}"], display_name="x", language="python")
+        )
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     toys.write(last="import sys\nchapter.finish(python=sys.executable)")
@@ -260,16 +365,20 @@ def test_the_kernel_is_this_python(toys, tmp_path, monkeypatch):
 
 # The real chapters
 
+
 def test_smoke_run_ends_with_a_report(smoke):
     assert smoke.result.returncode == 0, smoke.result.stderr[-3000:]
-    assert (smoke.folder / "report.html").exists() and str(smoke.folder / "report.html") in smoke.result.stdout
+    assert (smoke.folder / "report.html").exists() and str(
+        smoke.folder / "report.html"
+    ) in smoke.result.stdout
     for notebook in chapters(notebooks_folder()):
         assert read_manifest(smoke.folder / notebook.name)["parameters"], notebook.name
         assert (smoke.folder / notebook.name / "notebook.html").exists(), notebook.name
 
 
 def test_smoke_scores_are_tidy(smoke):
-    with open(smoke.folder / "04_evaluation" / "scores.csv", newline="") as file: rows = list(csv.DictReader(file))
+    with open(smoke.folder / "04_evaluation" / "scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
     assert list(rows[0]) == SCORE_COLUMNS
     assert {row["level"] for row in rows} == {"song", "example"}
     seeds = {row["embedding"]: int(row["training_seeds"]) for row in rows if row["level"] == "song"}
@@ -278,30 +387,53 @@ def test_smoke_scores_are_tidy(smoke):
 
 def test_smoke_says_what_its_spreads_are_and_what_is_missing(smoke):
     "The table has both spreads; a row that this processor cannot make is told missing, with the reason."
-    with open(smoke.folder / "04_evaluation" / "summary.csv", newline="") as file: rows = {row["embedding"]: row for row in csv.DictReader(file)}
-    assert re.fullmatch(r"-?\.\d{3} ± \.\d{3} \(\.\d{3}\)", rows["ALI"]["k-means V"]) and re.fullmatch(r"-?\.\d{3} \(\.\d{3}\)", rows["PCA"]["k-means V"])
+    with open(smoke.folder / "04_evaluation" / "summary.csv", newline="") as file:
+        rows = {row["embedding"]: row for row in csv.DictReader(file)}
+    assert re.fullmatch(
+        r"-?\.\d{3} ± \.\d{3} \(\.\d{3}\)", rows["ALI"]["k-means V"]
+    ) and re.fullmatch(r"-?\.\d{3} \(\.\d{3}\)", rows["PCA"]["k-means V"])
     said = (smoke.folder / "04_evaluation" / "caption.md").read_text(encoding="utf-8")
     reason = json.loads((smoke.folder / "02_baselines" / "missing.json").read_text()).get("bliss")
     assert "2 training seeds" in said and "float32" in said
-    assert ("bliss" in rows) == (reason is None) and (reason is None or f"No row of bliss: {reason}." in said)
+    assert ("bliss" in rows) == (reason is None) and (
+        reason is None or f"No row of bliss: {reason}." in said
+    )
 
 
 def test_smoke_pages_ask_nothing_of_the_network(smoke):
-    pages, mapped = [path for path in smoke.folder.rglob("*.html") if path.name != "map.html"], smoke.folder / "06_playlists" / "map.html"
+    pages, mapped = (
+        [path for path in smoke.folder.rglob("*.html") if path.name != "map.html"],
+        smoke.folder / "06_playlists" / "map.html",
+    )
     assert len(pages) == len(chapters(notebooks_folder())) + 1
-    assert "default-src 'none'" in mapped.read_text(encoding="utf-8"), "the map has scripts of its own, and may ask for nothing: tests/test_map.py drives it"
+    assert "default-src 'none'" in mapped.read_text(encoding="utf-8"), (
+        "the map has scripts of its own, and may ask for nothing: tests/test_map.py drives it"
+    )
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        assert "<script" not in text and not re.search(r"""src=["']?(?:https?:)?//|<link\b""", text), page
+        assert "<script" not in text and not re.search(
+            r"""src=["']?(?:https?:)?//|<link\b""", text
+        ), page
         for link in re.findall(r'href="([^"#]+)"', text):
-            assert link.startswith(("http", "mailto:")) or (page.parent / link).exists(), (page, link)
+            assert link.startswith(("http", "mailto:")) or (page.parent / link).exists(), (
+                page,
+                link,
+            )
 
 
 def test_smoke_manifests_name_no_folder_of_this_machine(smoke):
-    for path in smoke.folder.rglob("manifest.json"): assert str(smoke.root) not in path.read_text() and str(notebooks_folder()) not in path.read_text(), path
+    for path in smoke.folder.rglob("manifest.json"):
+        assert (
+            str(smoke.root) not in path.read_text()
+            and str(notebooks_folder()) not in path.read_text()
+        ), path
 
 
 def test_smoke_again_changes_nothing(smoke):
     start = time.monotonic()
     result = song_metric("report", "--profile", "smoke", "--runs-dir", smoke.root)
-    assert result.returncode == 0 and "Nothing had changed" in result.stdout and time.monotonic() - start < 15
+    assert (
+        result.returncode == 0
+        and "Nothing had changed" in result.stdout
+        and time.monotonic() - start < 15
+    )

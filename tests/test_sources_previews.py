@@ -1,4 +1,5 @@
 "Previews and downloads against a server on this machine that fails in every way, often."
+
 import base64
 import hashlib
 import json
@@ -17,113 +18,218 @@ import pytest
 from conftest import song_metric
 from servers import PAGE, Server, song
 
-from song_metric.data import build_catalog
-from song_metric.downloads import DownloadError, Web, check_audio, check_tracks, download, load_tracks, unpack
-from song_metric.runs import RunError
+from song_metric.catalog import build_catalog
+from song_metric.downloads import (
+    DownloadError,
+    Web,
+    check_audio,
+    check_tracks,
+    download,
+    load_tracks,
+    unpack,
+)
+from song_metric.files import RunError
 from song_metric.sources import deezer, spotify, table
 
-ALL = {kind: 0.2 for kind in ("429", "500", "503", "cut", "short", "page", "expired", "null", "quota")}
+ALL = dict.fromkeys(("429", "500", "503", "cut", "short", "page", "expired", "null", "quota"), 0.2)
 QUICK = dict(attempts=60, pause=0.002, longest=0.02)
 
 
 def whole(folder) -> list[int]:
     "Numbers of the songs in a folder; each file is compared with what the server has, and no other file may look finished."
     files = sorted(Path(folder).rglob("*.mp3"))
-    for path in files: assert path.read_bytes() == song(int(path.stem)), path
+    for path in files:
+        assert path.read_bytes() == song(int(path.stem)), path
     return [int(path.stem) for path in files]
 
 
 def test_two_hundred_previews_under_every_fault(tmp_path):
     with Server(ALL) as server:
-        missing = deezer.fetch(tmp_path, genres="rock, Jazz,pop,Electro", songs_per_genre=50, base=server.base, web=Web(**QUICK))
+        missing = deezer.fetch(
+            tmp_path,
+            genres="rock, Jazz,pop,Electro",
+            songs_per_genre=50,
+            base=server.base,
+            web=Web(**QUICK),
+        )
         assert len(whole(tmp_path)) == 200 == len(load_tracks(tmp_path)), missing[-4:]
         assert all(server.met[kind] >= 10 for kind in ALL), server.met
-        assert {row["reason"].split(":")[0] for row in missing} >= {"no preview"} and all(row.get("replaced") and row["path"] for row in missing)
+        assert {row["reason"].split(":")[0] for row in missing} >= {"no preview"} and all(
+            row.get("replaced") and row["path"] for row in missing
+        )
         assert check_tracks(tmp_path) == ([], []) and not list(tmp_path.rglob("*.part"))
         assert all(agent.startswith("song_metric/") for agent in server.agents)
         asked = len(server.log)
-        assert deezer.fetch(tmp_path, genres="rock,jazz,pop,electro", songs_per_genre=50, base=server.base, web=Web(**QUICK)) == []
+        assert (
+            deezer.fetch(
+                tmp_path,
+                genres="rock,jazz,pop,electro",
+                songs_per_genre=50,
+                base=server.base,
+                web=Web(**QUICK),
+            )
+            == []
+        )
         assert not [path for path in server.log[asked:] if path.startswith("/preview")]
         gone, damaged = sorted(tmp_path.rglob("*.mp3"))[:2]
         gone.unlink()
         damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-        with open(tmp_path / "tracks.jsonl", "a") as log: log.write('{"song_id": "1", "fi') # as a kill leaves it
-        assert [[Path(row["path"]).name for row in rows] for rows in check_tracks(tmp_path)] == [[gone.name], [damaged.name]]
-        deezer.fetch(tmp_path, genres="rock,jazz,pop,electro", songs_per_genre=50, base=server.base, web=Web(**QUICK))
-        assert len(whole(tmp_path)) == 200 == len(load_tracks(tmp_path)) and check_tracks(tmp_path) == ([], []) and sum(server.sent.values()) >= 202
-    assert "hmac" not in (tmp_path / "tracks.jsonl").read_text() and not any("hmac" in row["reason"] for row in missing)
+        with open(tmp_path / "tracks.jsonl", "a") as log:
+            log.write('{"song_id": "1", "fi')  # as a kill leaves it
+        assert [[Path(row["path"]).name for row in rows] for rows in check_tracks(tmp_path)] == [
+            [gone.name],
+            [damaged.name],
+        ]
+        deezer.fetch(
+            tmp_path,
+            genres="rock,jazz,pop,electro",
+            songs_per_genre=50,
+            base=server.base,
+            web=Web(**QUICK),
+        )
+        assert (
+            len(whole(tmp_path)) == 200 == len(load_tracks(tmp_path))
+            and check_tracks(tmp_path) == ([], [])
+            and sum(server.sent.values()) >= 202
+        )
+    assert "hmac" not in (tmp_path / "tracks.jsonl").read_text() and not any(
+        "hmac" in row["reason"] for row in missing
+    )
     songs, rejected = build_catalog("deezer", data=str(tmp_path), workers=1, keep_duplicates=True)
-    assert len(songs) == 200 and songs["artist"].str.contains("<b>").all() and set(songs["genre"]) == {"Rock", "Jazz", "Pop", "Electro"}
+    assert (
+        len(songs) == 200
+        and songs["artist"].str.contains("<b>").all()
+        and set(songs["genre"]) == {"Rock", "Jazz", "Pop", "Electro"}
+    )
 
 
 def test_what_cannot_be_had_is_named(tmp_path):
     with Server({"null": 1}) as server:
-        missing = deezer.fetch(tmp_path, genres="rock", songs_per_genre=5, base=server.base, web=Web(**QUICK))
-    assert missing[-1] == dict(path="Rock", reason="too few songs: 0 of 5 could be had") and sum(row["reason"].startswith("no preview") for row in missing) == 200 + 5
-    with Server({"500": 1}) as server, pytest.raises(RunError, match="500"): deezer.fetch(tmp_path, base=server.base, web=Web(attempts=2, pause=0.001))
-    with Server() as server, pytest.raises(RunError, match="no genre 'polka'.*Electro, Jazz"): deezer.fetch(tmp_path, genres="polka", base=server.base, web=Web(**QUICK))
+        missing = deezer.fetch(
+            tmp_path, genres="rock", songs_per_genre=5, base=server.base, web=Web(**QUICK)
+        )
+    assert (
+        missing[-1] == dict(path="Rock", reason="too few songs: 0 of 5 could be had")
+        and sum(row["reason"].startswith("no preview") for row in missing) == 200 + 5
+    )
+    with Server({"500": 1}) as server, pytest.raises(RunError, match="500"):
+        deezer.fetch(tmp_path, base=server.base, web=Web(attempts=2, pause=0.001))
+    with Server() as server, pytest.raises(RunError, match="no genre 'polka'.*Electro, Jazz"):
+        deezer.fetch(tmp_path, genres="polka", base=server.base, web=Web(**QUICK))
 
 
 def test_killed_and_started_again(tmp_path):
     code = "import sys\nfrom song_metric.downloads import Web\nfrom song_metric.sources import deezer\ndeezer.fetch(sys.argv[1], genres='rock', songs_per_genre=60, base=sys.argv[2], web=Web(attempts=60, pause=.002, longest=.02))"
     with Server(ALL) as server:
-        process = subprocess.Popen([sys.executable, "-c", code, tmp_path, server.base], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path, server.base], stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 60
-        while len(list(tmp_path.rglob("*.mp3"))) < 20 and time.monotonic() < deadline: time.sleep(0.002)
+        while len(list(tmp_path.rglob("*.mp3"))) < 20 and time.monotonic() < deadline:
+            time.sleep(0.002)
         process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
         process.wait()
         before = whole(tmp_path)
         noted = {int(number) for number in load_tracks(tmp_path)}
         assert 20 <= len(before) < 60 and noted <= set(before)
         server.sent.clear()
-        deezer.fetch(tmp_path, genres="rock", songs_per_genre=60, base=server.base, web=Web(**QUICK))
-        assert len(load_tracks(tmp_path)) == 60 and not noted & {int(Path(path).stem) for path in server.sent}
+        deezer.fetch(
+            tmp_path, genres="rock", songs_per_genre=60, base=server.base, web=Web(**QUICK)
+        )
+        assert len(load_tracks(tmp_path)) == 60 and not noted & {
+            int(Path(path).stem) for path in server.sent
+        }
 
 
 def test_a_broken_download_goes_on(tmp_path):
     body = os.urandom(1 << 20)
     with Server({"short": 0.5, "cut": 0.4, "503": 0.2}, {"/big.zip": body}) as server:
-        path = download(Web(attempts=60, pause=0.001), f"{server.base}/big.zip", tmp_path / "big.zip", f"sha1:{hashlib.sha1(body).hexdigest()}")
+        path = download(
+            Web(attempts=60, pause=0.001),
+            f"{server.base}/big.zip",
+            tmp_path / "big.zip",
+            f"sha1:{hashlib.sha1(body).hexdigest()}",
+        )
         assert path.read_bytes() == body and server.ranges and not list(tmp_path.glob("*.part"))
 
 
 def test_a_finished_part_is_recognised(tmp_path):
     (tmp_path / "a.zip.part").write_bytes(b"whole")
-    with Server(files={"/a.zip": b"whole"}) as server: download(Web(**QUICK), f"{server.base}/a.zip", tmp_path / "a.zip", f"sha256:{hashlib.sha256(b'whole').hexdigest()}")
+    with Server(files={"/a.zip": b"whole"}) as server:
+        download(
+            Web(**QUICK),
+            f"{server.base}/a.zip",
+            tmp_path / "a.zip",
+            f"sha256:{hashlib.sha256(b'whole').hexdigest()}",
+        )
     assert (tmp_path / "a.zip").read_bytes() == b"whole"
 
 
-@pytest.mark.parametrize("faults, checksum, words, times", [({}, "sha256:" + "0" * 64, "its checksum is", 2), ({"short": 1}, "", "broke off", 3), ({"page": 1}, "", "not audio: an HTML page", 3), ({"500": 1}, "", "500", 3)])
+@pytest.mark.parametrize(
+    "faults, checksum, words, times",
+    [
+        ({}, "sha256:" + "0" * 64, "its checksum is", 2),
+        ({"short": 1}, "", "broke off", 3),
+        ({"page": 1}, "", "not audio: an HTML page", 3),
+        ({"500": 1}, "", "500", 3),
+    ],
+)
 def test_what_is_wrong_is_said(tmp_path, faults, checksum, words, times):
     with Server(faults, {"/song.mp3": song(1)}) as server:
-        with pytest.raises(DownloadError, match=words): download(Web(attempts=3, pause=0.001), f"{server.base}/song.mp3?key=secret", tmp_path / "song.mp3", checksum, check_audio)
+        with pytest.raises(DownloadError, match=words):
+            download(
+                Web(attempts=3, pause=0.001),
+                f"{server.base}/song.mp3?key=secret",
+                tmp_path / "song.mp3",
+                checksum,
+                check_audio,
+            )
         assert len(server.log) == times
     assert not (tmp_path / "song.mp3").exists()
 
 
 def test_a_dead_link_is_asked_for_once(tmp_path):
-    with Server({}, {"/song.mp3": PAGE}) as server, pytest.raises(DownloadError, match="no such|404|no data|not audio"): download(Web(attempts=2, pause=0.001), f"{server.base}/song.mp3", tmp_path / "x.mp3", check=check_audio)
-    with pytest.raises(DownloadError, match="cannot be reached|broke off"): download(Web(attempts=2, pause=0.001), "http://127.0.0.1:9/song.mp3?key=secret", tmp_path / "x.mp3")
+    with (
+        Server({}, {"/song.mp3": PAGE}) as server,
+        pytest.raises(DownloadError, match="no such|404|no data|not audio"),
+    ):
+        download(
+            Web(attempts=2, pause=0.001),
+            f"{server.base}/song.mp3",
+            tmp_path / "x.mp3",
+            check=check_audio,
+        )
+    with pytest.raises(DownloadError, match="cannot be reached|broke off"):
+        download(
+            Web(attempts=2, pause=0.001),
+            "http://127.0.0.1:9/song.mp3?key=secret",
+            tmp_path / "x.mp3",
+        )
 
 
 def test_the_server_is_given_the_time_it_asks_for(tmp_path):
     with Server({"429": 1}, {"/a": b"x", "retry-after": 1}) as server:
         start = time.monotonic()
-        with pytest.raises(DownloadError, match="429"): download(Web(attempts=2, pause=0.001), f"{server.base}/a", tmp_path / "a")
+        with pytest.raises(DownloadError, match="429"):
+            download(Web(attempts=2, pause=0.001), f"{server.base}/a", tmp_path / "a")
         assert 1 <= time.monotonic() - start < 3
         server.files["retry-after"] = 86400
-        with pytest.raises(DownloadError, match="429"): download(Web(attempts=5), f"{server.base}/a", tmp_path / "a")
+        with pytest.raises(DownloadError, match="429"):
+            download(Web(attempts=5), f"{server.base}/a", tmp_path / "a")
         assert len(server.log) == 3
 
 
-@pytest.mark.parametrize("name", ["../out.mp3", "/out.mp3", "a/../../out.mp3", "..\\out.mp3", "c:out.mp3"])
+@pytest.mark.parametrize(
+    "name", ["../out.mp3", "/out.mp3", "a/../../out.mp3", "..\\out.mp3", "c:out.mp3"]
+)
 def test_archives_stay_inside(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("fine.mp3", "x")
         info = zipfile.ZipInfo("placeholder")
         info.filename = name
         archive.writestr(info, "x")
-    with pytest.raises(RunError, match="leads out of the folder"): unpack(tmp_path / "bad.zip", tmp_path / "deep" / "here")
+    with pytest.raises(RunError, match="leads out of the folder"):
+        unpack(tmp_path / "bad.zip", tmp_path / "deep" / "here")
     assert not (tmp_path / "deep").exists() and not list(tmp_path.rglob("out.mp3"))
 
 
@@ -132,19 +238,26 @@ def test_links_in_archives_are_refused(tmp_path):
         link = zipfile.ZipInfo("song.mp3")
         link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
-    with pytest.raises(RunError, match="holds a link"): unpack(tmp_path / "bad.zip", tmp_path / "here")
+    with pytest.raises(RunError, match="holds a link"):
+        unpack(tmp_path / "bad.zip", tmp_path / "here")
     with tarfile.open(tmp_path / "bad.tar.gz", "w:gz") as archive:
         link = tarfile.TarInfo("song.mp3")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    with pytest.raises(RunError, match="a link or a device"): unpack(tmp_path / "bad.tar.gz", tmp_path / "here")
+    with pytest.raises(RunError, match="a link or a device"):
+        unpack(tmp_path / "bad.tar.gz", tmp_path / "here")
     assert not (tmp_path / "here").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to try")
 def test_a_full_disk_is_said(tmp_path):
     (tmp_path / "a.zip.part").symlink_to("/dev/full")
-    with Server(files={"/a.zip": b"whole"}) as server, pytest.raises(RunError, match="a.zip cannot be written .No space left on device.: make room"):
+    with (
+        Server(files={"/a.zip": b"whole"}) as server,
+        pytest.raises(
+            RunError, match="a.zip cannot be written .No space left on device.: make room"
+        ),
+    ):
         download(Web(**QUICK), f"{server.base}/a.zip", tmp_path / "a.zip", "sha256:" + "0" * 64)
 
 
@@ -152,8 +265,27 @@ SECRET = "correct-horse-battery-staple"
 
 
 def spotify_command(server, folder, secret=SECRET, *more):
-    environment = {**os.environ, "SPOTIFY_CLIENT_ID": "an-id-of-mine", "SPOTIFY_CLIENT_SECRET": secret}
-    return song_metric("fetch", "spotify", "--data", folder, "-p", "genres=jazz,rock", "-p", "songs_per_genre=5", "-p", f"base={server.base}", "-p", f"accounts={server.base}", *more, env=environment)
+    environment = {
+        **os.environ,
+        "SPOTIFY_CLIENT_ID": "an-id-of-mine",
+        "SPOTIFY_CLIENT_SECRET": secret,
+    }
+    return song_metric(
+        "fetch",
+        "spotify",
+        "--data",
+        folder,
+        "-p",
+        "genres=jazz,rock",
+        "-p",
+        "songs_per_genre=5",
+        "-p",
+        f"base={server.base}",
+        "-p",
+        f"accounts={server.base}",
+        *more,
+        env=environment,
+    )
 
 
 def authorization():
@@ -165,27 +297,62 @@ def test_spotify_as_it_was(tmp_path):
         result = spotify_command(server, tmp_path)
         assert result.returncode == 0 and len(whole(tmp_path)) == 10, result.stderr
         assert "developer policy forbids" in result.stderr
-        texts = [result.stdout, result.stderr, *(path.read_text() for path in tmp_path.rglob("*.jsonl"))]
-        assert not any(secret in text for text in texts for secret in (SECRET, authorization(), *server.tokens))
+        texts = [
+            result.stdout,
+            result.stderr,
+            *(path.read_text() for path in tmp_path.rglob("*.jsonl")),
+        ]
+        assert not any(
+            secret in text for text in texts for secret in (SECRET, authorization(), *server.tokens)
+        )
 
 
 def test_spotify_as_it_is_for_new_applications(tmp_path):
-    with Server(files={"limit": 10}, secret=authorization(), previews=False) as server: result = spotify_command(server, tmp_path)
-    assert result.returncode == 1 and "27 November 2024" in result.stderr and "fetch deezer" in result.stderr and "Traceback" not in result.stderr
+    with Server(files={"limit": 10}, secret=authorization(), previews=False) as server:
+        result = spotify_command(server, tmp_path)
+    assert (
+        result.returncode == 1
+        and "27 November 2024" in result.stderr
+        and "fetch deezer" in result.stderr
+        and "Traceback" not in result.stderr
+    )
 
 
 def test_spotify_failures_keep_the_secret(tmp_path):
-    with Server(secret=authorization()) as server: wrong = spotify_command(server, tmp_path, "another-secret-of-mine")
+    with Server(secret=authorization()) as server:
+        wrong = spotify_command(server, tmp_path, "another-secret-of-mine")
     assert wrong.returncode == 1 and "refuses the application's id and secret" in wrong.stderr
-    for result in (wrong, song_metric("fetch", "spotify", "--data", tmp_path, env={name: value for name, value in os.environ.items() if not name.startswith("SPOTI")})):
-        assert result.returncode == 1 and "another-secret-of-mine" not in result.stdout + result.stderr and "Traceback" not in result.stderr
+    for result in (
+        wrong,
+        song_metric(
+            "fetch",
+            "spotify",
+            "--data",
+            tmp_path,
+            env={name: value for name, value in os.environ.items() if not name.startswith("SPOTI")},
+        ),
+    ):
+        assert (
+            result.returncode == 1
+            and "another-secret-of-mine" not in result.stdout + result.stderr
+            and "Traceback" not in result.stderr
+        )
     os.environ.update(SPOTIFY_CLIENT_ID="an-id-of-mine", SPOTIFY_CLIENT_SECRET=SECRET)
     try:
-        try: spotify.fetch(tmp_path, genres="jazz", base="http://127.0.0.1:9", accounts="http://127.0.0.1:9", web=Web(attempts=1))
-        except RunError: text = traceback.format_exc()
+        try:
+            spotify.fetch(
+                tmp_path,
+                genres="jazz",
+                base="http://127.0.0.1:9",
+                accounts="http://127.0.0.1:9",
+                web=Web(attempts=1),
+            )
+        except RunError:
+            text = traceback.format_exc()
         assert SECRET not in text and "gives no token" in text
     finally:
-        for name in ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"): del os.environ[name]
+        for name in ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"):
+            del os.environ[name]
 
 
 def test_no_secret_in_a_run(toys, monkeypatch):
@@ -193,35 +360,91 @@ def test_no_secret_in_a_run(toys, monkeypatch):
     monkeypatch.setenv("SPOTIFY_CLIENT_ID", "an-id-of-mine")
     monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", SECRET)
     fetching = "from song_metric.downloads import Web\nfrom song_metric.sources import spotify\nchapter.path('missing.txt').write_text(str(spotify.fetch({0!r}, genres='jazz', songs_per_genre=3, base={1!r}, accounts={1!r}, web=Web(attempts={2}, pause=.002))))"
-    with Server({"null": 0.2, "cut": 0.2, "page": 0.2}, {"tired": 1}, secret=authorization()) as server:
+    with Server(
+        {"null": 0.2, "cut": 0.2, "page": 0.2}, {"tired": 1}, secret=authorization()
+    ) as server:
         secrets = [SECRET, authorization(), base64.b64encode(SECRET.encode()).decode()]
-        for base, attempts, status in ((server.base, 60, 0), (server.base, 1, 1), ("http://127.0.0.1:9", 1, 1)):
+        for base, attempts, status in (
+            (server.base, 60, 0),
+            (server.base, 1, 1),
+            ("http://127.0.0.1:9", 1, 1),
+        ):
             toys.write(work=fetching.format(str(toys.root / f"previews {status}"), base, attempts))
-            if attempts == 1: server.faults["500"] = 1
-            result = song_metric("report", "--notebooks", toys.nbs, "--runs-dir", toys.root, "--force")
+            if attempts == 1:
+                server.faults["500"] = 1
+            result = song_metric(
+                "report", "--notebooks", toys.nbs, "--runs-dir", toys.root, "--force"
+            )
             assert result.returncode == status, result.stderr
             files = [path for path in toys.root.rglob("*") if path.is_file()]
-            assert {"manifest.json", "notebook.ipynb", *(["report.html"] if status == 0 else [])} <= {path.name for path in files} and len(list(toys.root.rglob("*.mp3"))) == 3
-            texts = [result.stdout, result.stderr, *(path.read_text(encoding="utf-8", errors="replace") for path in files)]
-            assert any("spotify" in text for text in texts) and not [secret for secret in [*secrets, *server.tokens] if any(secret in text for text in texts)]
-        assert any("Traceback" in text and "RunError" in text for text in texts) # there was one to look into
+            assert {
+                "manifest.json",
+                "notebook.ipynb",
+                *(["report.html"] if status == 0 else []),
+            } <= {path.name for path in files} and len(list(toys.root.rglob("*.mp3"))) == 3
+            texts = [
+                result.stdout,
+                result.stderr,
+                *(path.read_text(encoding="utf-8", errors="replace") for path in files),
+            ]
+            assert any("spotify" in text for text in texts) and not [
+                secret
+                for secret in [*secrets, *server.tokens]
+                if any(secret in text for text in texts)
+            ]
+        assert any(
+            "Traceback" in text and "RunError" in text for text in texts
+        )  # there was one to look into
 
 
 def test_a_table_of_addresses(tmp_path):
     with Server({"500": 0.2}, {f"/{number}.mp3": song(number) for number in range(4)}) as server:
-        lines = ["url,label,artist", *(f"{server.base}/{number}.mp3,{'ab'[number % 2]},X" for number in range(4)), f"{server.base}/gone.mp3,a,X", "file:///etc/passwd,a,X"]
+        lines = [
+            "url,label,artist",
+            *(f"{server.base}/{number}.mp3,{'ab'[number % 2]},X" for number in range(4)),
+            f"{server.base}/gone.mp3,a,X",
+            "file:///etc/passwd,a,X",
+        ]
         (tmp_path / "songs.csv").write_text("\n".join(lines) + "\n")
         missing = table.fetch(str(tmp_path / "songs.csv"), web=Web(**QUICK))
-    assert [row["path"].rsplit("/", 1)[-1] for row in missing] == ["gone.mp3"], "a file: address is a file of this machine, and is not fetched"
+    assert [row["path"].rsplit("/", 1)[-1] for row in missing] == ["gone.mp3"], (
+        "a file: address is a file of this machine, and is not fetched"
+    )
     songs, rejected = build_catalog("table", data=str(tmp_path / "songs.csv"), workers=1)
-    assert len(songs) == 4 and rejected["reason"].str.split(":").str[0].tolist() == ["not audio", "not fetched yet"]
+    assert len(songs) == 4 and rejected["reason"].str.split(":").str[0].tolist() == [
+        "not audio",
+        "not fetched yet",
+    ]
 
 
 def test_commands_of_the_sources(tmp_path):
     found = {row["name"]: row for row in json.loads(song_metric("sources", "--json").stdout)}
-    assert set(found) == {"deezer", "demo", "fma", "folder", "gtzan", "soundtracks", "spotify", "table"}
-    assert all(row[key] or (name, key) in {("folder", "citation"), ("table", "citation")} for name, row in found.items() for key in ("title", "licence", "size", "time", "needs", "command", "citation"))
+    assert set(found) == {
+        "deezer",
+        "demo",
+        "fma",
+        "folder",
+        "gtzan",
+        "soundtracks",
+        "spotify",
+        "table",
+    }
+    assert all(
+        row[key] or (name, key) in {("folder", "citation"), ("table", "citation")}
+        for name, row in found.items()
+        for key in ("title", "licence", "size", "time", "needs", "command", "citation")
+    )
     assert "GTZAN" in song_metric("sources").stdout
-    for arguments, words, status in ((["fetch", "fm"], "There is no source 'fm'", 2), (["fetch", "gtzan"], "nothing to fetch", 2), (["fetch", "fma", "-p", "size=1"], "There are: subset", 2), (["fetch", "fma", "-p", "subset=tiny"], "no subset 'tiny'", 1), (["validate", "deezer", "--data", tmp_path], "Nothing has been fetched", 1)):
+    for arguments, words, status in (
+        (["fetch", "fm"], "There is no source 'fm'", 2),
+        (["fetch", "gtzan"], "nothing to fetch", 2),
+        (["fetch", "fma", "-p", "size=1"], "There are: subset", 2),
+        (["fetch", "fma", "-p", "subset=tiny"], "no subset 'tiny'", 1),
+        (["validate", "deezer", "--data", tmp_path], "Nothing has been fetched", 1),
+    ):
         result = song_metric(*arguments)
-        assert result.returncode == status and words in result.stderr and "Traceback" not in result.stderr, result.stderr
+        assert (
+            result.returncode == status
+            and words in result.stderr
+            and "Traceback" not in result.stderr
+        ), result.stderr

@@ -1,4 +1,5 @@
 "What a service says when it refuses reaches the user, and a service that wants to be left alone is."
+
 import json
 import time
 
@@ -6,7 +7,7 @@ import pytest
 from servers import Server
 
 from song_metric.downloads import DownloadError, Web, download, fetch_json
-from song_metric.runs import RunError
+from song_metric.files import RunError
 from song_metric.sources import deezer, spotify
 
 QUICK = dict(attempts=5, pause=0.002, longest=0.02)
@@ -45,15 +46,20 @@ def test_a_refusal_is_told_in_the_services_words(tmp_path, application):
     assert server.log.count(SEARCH) == 1, "the second genre would be refused as well"
 
 
-@pytest.mark.parametrize("answer, words", [
-    (dict(error=dict(status=403, message=PREMIUM)), "Active premium"),
-    (dict(error=dict(message="Something")), "Something"),
-    (dict(error="invalid_client", error_description="Invalid client"), "Invalid client"),
-])
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (dict(error=dict(status=403, message=PREMIUM)), "Active premium"),
+        (dict(error=dict(message="Something")), "Something"),
+        (dict(error="invalid_client", error_description="Invalid client"), "Invalid client"),
+    ],
+)
 def test_failures_with_status_200(tmp_path, application, answer, words):
     with Server(answers={SEARCH: lambda query: (answer, 200, {})}) as server:
-        try: told = str(ask_spotify(tmp_path, server))
-        except RunError as error: told = str(error)
+        try:
+            told = str(ask_spotify(tmp_path, server))
+        except RunError as error:
+            told = str(error)
     assert words in told
 
 
@@ -71,10 +77,13 @@ def test_a_wait_of_hours_ends_the_asking(tmp_path, application, wait, words):
 
 def test_a_wait_of_hours_for_sound_ends_the_asking(tmp_path):
     with Server(answers={}) as server:
+
         class All(dict):
             def get(self, path, default=None):
-                if path.startswith("/preview"): return says(429, "Enough", Retry_After="7200")
+                if path.startswith("/preview"):
+                    return says(429, "Enough", Retry_After="7200")
                 return default
+
         server.answers = All()
         missing = ask_deezer(tmp_path, server, "rock,jazz", 40)
     assert "Enough; it asks to wait 2 h 0 min" in missing[0]["reason"]
@@ -84,18 +93,25 @@ def test_a_wait_of_hours_for_sound_ends_the_asking(tmp_path):
 
 def tracks(numbers, base, more=True):
     "A page of Spotify's, where None stands for a track that is not to be had."
+
     def item(number):
         url = f"{base}/preview/{number}.mp3"
         return number and dict(id=f"s{number}", name="N", artists=None, album=None, preview_url=url)
-    return dict(tracks=dict(items=[item(number) for number in numbers], next="more" if more else None))
+
+    return dict(
+        tracks=dict(items=[item(number) for number in numbers], next="more" if more else None)
+    )
 
 
 @pytest.mark.parametrize("first", [[None] * 50, [], None])
 def test_a_page_of_nulls_is_not_the_last(tmp_path, application, first):
     with Server() as server:
+
         def page(query):
-            if int(query["offset"]): return tracks([1, 2, None, 3, 4], server.base, more=False), 200, {}
+            if int(query["offset"]):
+                return tracks([1, 2, None, 3, 4], server.base, more=False), 200, {}
             return dict(tracks=dict(items=first, next="more")), 200, {}
+
         server.answers[SEARCH] = page
         assert ask_spotify(tmp_path, server) == []
     assert len(list(tmp_path.rglob("*.mp3"))) == 4 and server.log.count(SEARCH) == 2
@@ -111,9 +127,12 @@ def test_nothing_but_nulls_ends(tmp_path, application):
 @pytest.mark.parametrize("most, requests", [(10, 2), (5, 3), (1, 4)])
 def test_shorter_pages_where_they_are_asked_for(tmp_path, application, most, requests):
     with Server() as server:
+
         def page(query):
-            if int(query["limit"]) > most: return says(400, "Invalid limit")(query)
+            if int(query["limit"]) > most:
+                return says(400, "Invalid limit")(query)
             return tracks([1, 2, 3, 4], server.base), 200, {}
+
         server.answers[SEARCH] = page
         assert ask_spotify(tmp_path, server) == []
     assert server.log.count(SEARCH) == requests
@@ -136,7 +155,8 @@ def test_a_genre_without_a_name(tmp_path, odd):
 @pytest.mark.parametrize("data", [None, [], {}, "none"])
 def test_no_genres_at_all(tmp_path, data):
     with Server(answers={GENRES: lambda query: (dict(data=data), 200, {})}) as server:
-        with pytest.raises(RunError, match="Deezer lists no genres"): ask_deezer(tmp_path, server, "")
+        with pytest.raises(RunError, match="Deezer lists no genres"):
+            ask_deezer(tmp_path, server, "")
 
 
 def test_a_list_that_leads_back_to_itself(tmp_path):
@@ -158,7 +178,10 @@ def test_links_that_expire_with_a_page_and_status_200(tmp_path):
         server.answers["/artist/152000/top"] = lambda query: (old, 200, {})
         server.answers["/old"] = lambda query: (b"<html>expired</html>", 200, {})
         server.answers["/track/15200001"] = lambda query: (
-            dict(id=1, preview=f"{server.base}/preview/1.mp3"), 200, {})
+            dict(id=1, preview=f"{server.base}/preview/1.mp3"),
+            200,
+            {},
+        )
         ask_deezer(tmp_path, server, songs=1)
     assert (tmp_path / "rock" / "15200001.mp3").exists()
 
@@ -175,6 +198,8 @@ def test_words_of_a_refused_download_without_secrets(tmp_path):
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff\xfe", b"{"])
 def test_answers_that_are_no_json(body):
     with Server(answers={"/x": lambda query: (body, 200, {})}) as server:
-        with pytest.raises(DownloadError, match="no JSON"): fetch_json(Web(**QUICK), f"{server.base}/x")
+        with pytest.raises(DownloadError, match="no JSON"):
+            fetch_json(Web(**QUICK), f"{server.base}/x")
     with Server(answers={"/x": lambda query: (json.dumps(None).encode(), 404, {})}) as server:
-        with pytest.raises(DownloadError, match="404"): fetch_json(Web(**QUICK), f"{server.base}/x")
+        with pytest.raises(DownloadError, match="404"):
+            fetch_json(Web(**QUICK), f"{server.base}/x")

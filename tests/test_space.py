@@ -1,4 +1,5 @@
 "The space is a metric; it is saved, loaded, asked and added to without changing a vector."
+
 import errno
 import json
 import os
@@ -10,23 +11,42 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import song_metric.space as module
 from song_metric.ali import ALIEmbedding
-from song_metric.runs import RunError
+from song_metric.files import RunError
 from song_metric.space import SongSpace, add_to, build_index
 from song_metric.spectrograms import SpectrogramSettings
 
-SMALL = SpectrogramSettings(seconds=1, preview_seconds=3, examples=3, bands=16, frames=16, sample_rate=8000, n_fft=512)
+SMALL = SpectrogramSettings(
+    seconds=1, preview_seconds=3, examples=3, bands=16, frames=16, sample_rate=8000, n_fft=512
+)
 
 
 def catalog(n, artists=10):
-    return pd.DataFrame([dict(song_id=f"s{i}", path=f"s{i}.ogg", genre="ab"[i % 2], artist=f"Artist {i % artists}", album="", title=f"Title {i}", duration=30.0, source="", licence="") for i in range(n)])
+    return pd.DataFrame(
+        [
+            dict(
+                song_id=f"s{i}",
+                path=f"s{i}.ogg",
+                genre="ab"[i % 2],
+                artist=f"Artist {i % artists}",
+                album="",
+                title=f"Title {i}",
+                duration=30.0,
+                source="",
+                licence="",
+            )
+            for i in range(n)
+        ]
+    )
 
 
-def numbers(dimension): return arrays(np.float32, (3, dimension), elements=st.floats(-1000, 1000, width=32))
+def numbers(dimension):
+    return arrays(np.float32, (3, dimension), elements=st.floats(-1000, 1000, width=32))
 
 
 @settings(max_examples=200, deadline=None)
@@ -35,8 +55,19 @@ def test_distance_is_a_metric(vectors):
     space = SongSpace(vectors, catalog(3))
     d = np.array([[space.distance(a, b) for b in range(3)] for a in range(3)])
     assert (np.diag(d) == 0).all() and (d >= 0).all() and (d == d.T).all()
-    assert all((d[a, b] > 0) == (vectors[a] != vectors[b]).any() for a in range(3) for b in range(3) if abs(vectors[a] - vectors[b]).max() == 0 or abs(vectors[a].astype(float) - vectors[b]).max() > 1e-100)
-    assert all(d[a, c] <= d[a, b] + d[b, c] + 1e-9 * (1 + d.max()) for a in range(3) for b in range(3) for c in range(3))
+    assert all(
+        (d[a, b] > 0) == (vectors[a] != vectors[b]).any()
+        for a in range(3)
+        for b in range(3)
+        if abs(vectors[a] - vectors[b]).max() == 0
+        or abs(vectors[a].astype(float) - vectors[b]).max() > 1e-100
+    )
+    assert all(
+        d[a, c] <= d[a, b] + d[b, c] + 1e-9 * (1 + d.max())
+        for a in range(3)
+        for b in range(3)
+        for c in range(3)
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -45,28 +76,50 @@ def test_nearest_is_what_sorting_gives(seed, n, k):
     vectors = np.random.default_rng(seed).normal(size=(n, 5)).astype("float32")
     near, distance = SongSpace(vectors, catalog(n)).nearest_positions(0, k)
     truth = np.linalg.norm(vectors.astype(float) - vectors[0].astype(float), axis=1)
-    assert (near == np.argsort(truth[1:], kind="stable")[:k] + 1).all() and np.allclose(distance, truth[near])
+    assert (near == np.argsort(truth[1:], kind="stable")[:k] + 1).all() and np.allclose(
+        distance, truth[near]
+    )
 
 
 def test_the_index_finds_what_sorting_finds(monkeypatch, tmp_path):
     centres = np.random.default_rng(0).normal(size=(50, 16)) * 3
-    vectors = (np.repeat(centres, 100, axis=0) + np.random.default_rng(1).normal(size=(5000, 16))).astype("float32")
+    vectors = (
+        np.repeat(centres, 100, axis=0) + np.random.default_rng(1).normal(size=(5000, 16))
+    ).astype("float32")
     index, recall = build_index(vectors)
-    assert recall >= .99
+    assert recall >= 0.99
     exact = SongSpace(vectors, catalog(5000))
     truth = [exact.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
     monkeypatch.setattr(module, "EXACT_UP_TO", 100)
     space = SongSpace(vectors, catalog(5000))
     found = [space.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
-    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)]) >= .98 and space.recall >= .99
+    assert (
+        np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)]) >= 0.98
+        and space.recall >= 0.99
+    )
     again = SongSpace.load(space.save(tmp_path / "space"))
-    assert again.recall == space.recall and (again.nearest_positions(7, 10)[0] == space.nearest_positions(7, 10)[0]).all()
+    assert (
+        again.recall == space.recall
+        and (again.nearest_positions(7, 10)[0] == space.nearest_positions(7, 10)[0]).all()
+    )
     assert f"recall@10 {space.recall:.4f}" in repr(again)
     fresh = SongSpace.load(SongSpace(vectors, catalog(5000)).save(tmp_path / "fresh"))
-    assert fresh.index is not None and fresh.recall >= .99, "a saved space brings its index, and nobody waits for it"
+    assert fresh.index is not None and fresh.recall >= 0.99, (
+        "a saved space brings its index, and nobody waits for it"
+    )
     rare = catalog(5000).assign(genre=["rare" if i % 600 == 0 else "common" for i in range(5000)])
-    for one in (SongSpace(vectors, rare), SongSpace.load(SongSpace(vectors, rare).save(tmp_path / "rare"))): # a filter that leaves little reaches as far as it must
-        assert len(one.nearest(7, 9, genre="rare")) == 9 and one.nearest(7, 3, genre="rare").index.tolist() == sorted(range(0, 5000, 600), key=lambda i: np.linalg.norm(vectors[i].astype(float) - vectors[7]))[:3]
+    for one in (
+        SongSpace(vectors, rare),
+        SongSpace.load(SongSpace(vectors, rare).save(tmp_path / "rare")),
+    ):  # a filter that leaves little reaches as far as it must
+        assert (
+            len(one.nearest(7, 9, genre="rare")) == 9
+            and one.nearest(7, 3, genre="rare").index.tolist()
+            == sorted(
+                range(0, 5000, 600),
+                key=lambda i: np.linalg.norm(vectors[i].astype(float) - vectors[7]),
+            )[:3]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +129,24 @@ def music(tmp_path_factory):
     for i in range(15):
         place = folder / "songs" / ("slow" if i % 2 else "fast") / f"song {i}.wav"
         place.parent.mkdir(parents=True, exist_ok=True)
-        sf.write(place, .3 * np.sin(np.arange(32000) * .03 * (i + 1)) + .03 * rng.normal(size=32000), 8000)
-    ALIEmbedding(epochs=0, width=2, latent_dim=4).fit(rng.random((4, 16, 16))).save(folder / "ali.safetensors")
+        sf.write(
+            place,
+            0.3 * np.sin(np.arange(32000) * 0.03 * (i + 1)) + 0.03 * rng.normal(size=32000),
+            8000,
+        )
+    ALIEmbedding(epochs=0, width=2, latent_dim=4).fit(rng.random((4, 16, 16))).save(
+        folder / "ali.safetensors"
+    )
     return folder
 
 
-def empty(music): return SongSpace(np.zeros((0, 8), "float32"), catalog(1)[:0], settings=SMALL, encoder=music / "ali.safetensors")
+def empty(music):
+    return SongSpace(
+        np.zeros((0, 8), "float32"),
+        catalog(1)[:0],
+        settings=SMALL,
+        encoder=music / "ali.safetensors",
+    )
 
 
 def test_adding_ten_files_to_a_saved_space_equals_building_it_with_them(music, tmp_path):
@@ -91,7 +156,11 @@ def test_adding_ten_files_to_a_saved_space_equals_building_it_with_them(music, t
     part.add(files[:5], root=music / "songs")
     saved = SongSpace.load(part.save(tmp_path / "space"))
     added, rejected = saved.add(files[5:], root=music / "songs")
-    assert len(added) == 10 and not len(rejected) and list(saved.songs["song_id"]) == list(whole.songs["song_id"])
+    assert (
+        len(added) == 10
+        and not len(rejected)
+        and list(saved.songs["song_id"]) == list(whole.songs["song_id"])
+    )
     assert np.abs(saved.vectors - whole.vectors).max() < 1e-5
 
 
@@ -100,15 +169,24 @@ def test_what_cannot_be_added_is_listed(music, tmp_path):
     space.add([music / "songs"])
     (tmp_path / "text.mp3").write_text("no sound")
     sf.write(tmp_path / "silent.wav", np.zeros(32000), 8000)
-    sf.write(tmp_path / "short.wav", np.ones(2000) * .1, 8000)
+    sf.write(tmp_path / "short.wav", np.ones(2000) * 0.1, 8000)
     shutil.copy(music / "songs" / "slow" / "song 3.wav", tmp_path / "another name.wav")
     added, rejected = space.add([tmp_path])
-    reasons = {path.rsplit("/", 1)[-1]: reason for path, reason in zip(rejected["path"], rejected["reason"])}
+    reasons = {
+        path.rsplit("/", 1)[-1]: reason
+        for path, reason in zip(rejected["path"], rejected["reason"])
+    }
     assert not len(added) and len(space) == 15
-    assert "the same sound as slow/song 3.wav" in reasons["another name.wav"] and "silent" in reasons["silent.wav"] and "too short" in reasons["short.wav"] and "not audio" in reasons["text.mp3"]
+    assert (
+        "the same sound as slow/song 3.wav" in reasons["another name.wav"]
+        and "silent" in reasons["silent.wav"]
+        and "too short" in reasons["short.wav"]
+        and "not audio" in reasons["text.mp3"]
+    )
     again, refused = space.add([music / "songs"])
     assert not len(again) and len(refused) == 15, "the same folder twice"
-    with pytest.raises(RunError, match="There is no file"): space.add([tmp_path / "gone.wav"])
+    with pytest.raises(RunError, match="There is no file"):
+        space.add([tmp_path / "gone.wav"])
 
 
 def test_filters_of_a_sound_file_go_by_its_tags(music, tmp_path):
@@ -120,36 +198,75 @@ def test_filters_of_a_sound_file_go_by_its_tags(music, tmp_path):
     sound, rate = sf.read(music / "songs" / "slow" / "song 3.wav")
     with sf.SoundFile(tmp_path / "new.flac", "w", rate, 1) as file:
         file.artist = "the band"
-        file.write(np.roll(sound, 9000) + .05 * np.random.default_rng(0).normal(size=len(sound)))
+        file.write(np.roll(sound, 9000) + 0.05 * np.random.default_rng(0).normal(size=len(sound)))
     assert set(space.nearest(tmp_path / "new.flac", 15)["artist"]) == {"The Band", "Others"}
-    assert set(space.nearest(tmp_path / "new.flac", 15, other_artists=True)["artist"]) == {"Others"} and len(space.nearest(tmp_path / "new.flac", 15, other_artists=True)) == 5
+    assert (
+        set(space.nearest(tmp_path / "new.flac", 15, other_artists=True)["artist"]) == {"Others"}
+        and len(space.nearest(tmp_path / "new.flac", 15, other_artists=True)) == 5
+    )
 
 
 def test_a_space_without_encoder_says_so(music):
-    with pytest.raises(RunError, match="cannot encode"): SongSpace(np.zeros((2, 3), "float32"), catalog(2)).nearest(music / "songs" / "slow" / "song 3.wav")
+    with pytest.raises(RunError, match="cannot encode"):
+        SongSpace(np.zeros((2, 3), "float32"), catalog(2)).nearest(
+            music / "songs" / "slow" / "song 3.wav"
+        )
 
 
 def old(path):
     "A space as the version before wrote it."
     facts = json.loads((path / "space.json").read_text())
-    (path / "space.json").write_text(json.dumps({name: value for name, value in facts.items() if name not in ("save", "files")}))
+    (path / "space.json").write_text(
+        json.dumps({name: value for name, value in facts.items() if name not in ("save", "files")})
+    )
 
 
 DAMAGE = {
-    "vectors cut": lambda space: os.truncate(space / "vectors.npy", 200), "vectors empty": lambda space: os.truncate(space / "vectors.npy", 0),
-    "vectors gone": lambda space: os.remove(space / "vectors.npy"), "vectors are objects": lambda space: np.save(space / "vectors.npy", np.array([{}, None])),
-    "vectors of another space": lambda space: np.save(space / "vectors.npy", np.zeros((9, 9), "float32")), "vectors are a folder": lambda space: (os.remove(space / "vectors.npy"), os.mkdir(space / "vectors.npy")),
-    "no numbers": lambda space: np.save(space / "vectors.npy", np.full((8, 8), np.nan, "float32")), "songs gone": lambda space: os.remove(space / "songs.csv"),
-    "songs cut": lambda space: os.truncate(space / "songs.csv", 400), "songs empty": lambda space: os.truncate(space / "songs.csv", 0),
-    "songs are bytes": lambda space: (space / "songs.csv").write_bytes(bytes(range(256))), "a song twice": lambda space: (space / "songs.csv").write_text((space / "songs.csv").read_text().replace("song 4.wav", "song 2.wav")),
-    "encoder cut": lambda space: os.truncate(space / "encoder.safetensors", 1000), "encoder gone": lambda space: os.remove(space / "encoder.safetensors"),
-    "facts cut": lambda space: os.truncate(space / "space.json", 50), "facts empty": lambda space: os.truncate(space / "space.json", 0),
-    "facts are a list": lambda space: (space / "space.json").write_text("[]"), "facts are few": lambda space: (space / "space.json").write_text('{"format": 1}'),
-    "facts are bytes": lambda space: (space / "space.json").write_bytes(b"\xff\xfe\x00"), "facts are a folder": lambda space: (os.remove(space / "space.json"), os.mkdir(space / "space.json")),
-    "another version": lambda space: (space / "space.json").write_text((space / "space.json").read_text().replace('"format": 1', '"format": 99')),
-    "settings of another version": lambda space: (space / "space.json").write_text((space / "space.json").read_text().replace('"bands"', '"bends"')),
-    "settings that are impossible": lambda space: (space / "space.json").write_text((space / "space.json").read_text().replace('"n_fft": 512', '"n_fft": "512"')),
-    "a save that leads elsewhere": lambda space: (os.remove(space / "songs.csv"), (space / "space.json").write_text(json.dumps({**json.loads((space / "space.json").read_text()), "save": "./../.."}))),
+    "vectors cut": lambda space: os.truncate(space / "vectors.npy", 200),
+    "vectors empty": lambda space: os.truncate(space / "vectors.npy", 0),
+    "vectors gone": lambda space: os.remove(space / "vectors.npy"),
+    "vectors are objects": lambda space: np.save(space / "vectors.npy", np.array([{}, None])),
+    "vectors of another space": lambda space: np.save(
+        space / "vectors.npy", np.zeros((9, 9), "float32")
+    ),
+    "vectors are a folder": lambda space: (
+        os.remove(space / "vectors.npy"),
+        os.mkdir(space / "vectors.npy"),
+    ),
+    "no numbers": lambda space: np.save(space / "vectors.npy", np.full((8, 8), np.nan, "float32")),
+    "songs gone": lambda space: os.remove(space / "songs.csv"),
+    "songs cut": lambda space: os.truncate(space / "songs.csv", 400),
+    "songs empty": lambda space: os.truncate(space / "songs.csv", 0),
+    "songs are bytes": lambda space: (space / "songs.csv").write_bytes(bytes(range(256))),
+    "a song twice": lambda space: (space / "songs.csv").write_text(
+        (space / "songs.csv").read_text().replace("song 4.wav", "song 2.wav")
+    ),
+    "encoder cut": lambda space: os.truncate(space / "encoder.safetensors", 1000),
+    "encoder gone": lambda space: os.remove(space / "encoder.safetensors"),
+    "facts cut": lambda space: os.truncate(space / "space.json", 50),
+    "facts empty": lambda space: os.truncate(space / "space.json", 0),
+    "facts are a list": lambda space: (space / "space.json").write_text("[]"),
+    "facts are few": lambda space: (space / "space.json").write_text('{"format": 1}'),
+    "facts are bytes": lambda space: (space / "space.json").write_bytes(b"\xff\xfe\x00"),
+    "facts are a folder": lambda space: (
+        os.remove(space / "space.json"),
+        os.mkdir(space / "space.json"),
+    ),
+    "another version": lambda space: (space / "space.json").write_text(
+        (space / "space.json").read_text().replace('"format": 1', '"format": 99')
+    ),
+    "settings of another version": lambda space: (space / "space.json").write_text(
+        (space / "space.json").read_text().replace('"bands"', '"bends"')
+    ),
+    "settings that are impossible": lambda space: (space / "space.json").write_text(
+        (space / "space.json").read_text().replace('"n_fft": 512', '"n_fft": "512"')
+    ),
+    "a save that leads elsewhere": lambda space: (
+        os.remove(space / "songs.csv"),
+        (space / "space.json").write_text(
+            json.dumps({**json.loads((space / "space.json").read_text()), "save": "./../.."})
+        ),
+    ),
 }
 
 
@@ -165,42 +282,76 @@ def whole(music, tmp_path_factory):
 @pytest.mark.parametrize("what", DAMAGE)
 def test_damage_is_told_in_a_sentence(what, made, whole, music, tmp_path):
     space = shutil.copytree(whole, tmp_path / "space")
-    if made == "before": old(space)
-    if made == "before": assert len(SongSpace.load(space)) == 8, "spaces that people have still load"
+    if made == "before":
+        old(space)
+    if made == "before":
+        assert len(SongSpace.load(space)) == 8, "spaces that people have still load"
     DAMAGE[what](space)
-    with pytest.raises(RunError, match="make.* again with `song-metric space`") as found: SongSpace.load(space).nearest(music / "songs" / "slow" / "song 3.wav")
+    with pytest.raises(RunError, match="make.* again with `song-metric space`") as found:
+        SongSpace.load(space).nearest(music / "songs" / "slow" / "song 3.wav")
     assert "\n" not in str(found.value)
 
 
 def test_a_space_of_other_songs_than_it_was(whole, tmp_path):
     "Songs may be edited by hand, the folder may be reached by a link, hold other files, and lose its index."
     space = shutil.copytree(whole, tmp_path / "disk" / "space")
-    (space / "songs.csv").write_text((space / "songs.csv").read_text().replace("unlabelled", "Folk"))
+    (space / "songs.csv").write_text(
+        (space / "songs.csv").read_text().replace("unlabelled", "Folk")
+    )
     (space / "my notes.txt").write_text("keep me")
-    try: (tmp_path / "link").symlink_to(space, target_is_directory=True)
-    except OSError: pytest.skip("links may not be made here")
+    try:
+        (tmp_path / "link").symlink_to(space, target_is_directory=True)
+    except OSError:
+        pytest.skip("links may not be made here")
     loaded = SongSpace.load(tmp_path / "link")
     loaded.songs["title"] = "renamed"
     loaded.save(tmp_path / "link")
-    assert (tmp_path / "link").is_symlink() and set(SongSpace.load(space).songs["title"]) == {"renamed"} and (space / "my notes.txt").exists()
+    assert (
+        (tmp_path / "link").is_symlink()
+        and set(SongSpace.load(space).songs["title"]) == {"renamed"}
+        and (space / "my notes.txt").exists()
+    )
     assert SongSpace.load(space).songs["path"].tolist() == loaded.songs["path"].tolist()
     loaded.save(space)  # the same folder by another name
-    assert sorted(path.name for path in space.iterdir() if not path.name.startswith(".")) == ["encoder.safetensors", "my notes.txt", "songs.csv", "space.json", "vectors.npy"]
+    assert sorted(path.name for path in space.iterdir() if not path.name.startswith(".")) == [
+        "encoder.safetensors",
+        "my notes.txt",
+        "songs.csv",
+        "space.json",
+        "vectors.npy",
+    ]
     assert not [path for path in space.iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize("refuse", ["open", "np.save", "shutil.copyfile", "os.fsync", "os.replace", "write_json"])
+@pytest.mark.parametrize(
+    "refuse", ["open", "np.save", "shutil.copyfile", "os.fsync", "os.replace", "write_json"]
+)
 def test_a_full_disk_leaves_the_space_as_it_was(refuse, whole, music, tmp_path, monkeypatch):
     space = shutil.copytree(whole, tmp_path / "space")
     loaded = SongSpace.load(space)
     loaded.encoder_path = music / "ali.safetensors"  # so that it is copied
     loaded.extend([loaded.vectors[0] + 1], [dict(loaded.songs.iloc[0], song_id="new")])
-    def full(*_, **__): raise OSError(errno.ENOSPC, "No space left on device")
-    names = dict(open=("pandas.io.common.open", full), **{"np.save": ("song_metric.space.np.save", full), "shutil.copyfile": ("song_metric.space.shutil.copyfile", full), "os.fsync": ("os.fsync", full), "write_json": ("song_metric.runs.json.dumps", full), "os.replace": ("os.replace", full)})
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    names = dict(
+        open=("pandas.io.common.open", full),
+        **{
+            "np.save": ("song_metric.space.np.save", full),
+            "shutil.copyfile": ("song_metric.space.shutil.copyfile", full),
+            "os.fsync": ("os.fsync", full),
+            "write_json": ("song_metric.runs.json.dumps", full),
+            "os.replace": ("os.replace", full),
+        },
+    )
     with monkeypatch.context() as patch:
         patch.setattr(*names[refuse], raising=False)
-        with pytest.raises(RunError, match="cannot be written, because the disk is full"): loaded.save(space)
-    assert len(SongSpace.load(space)) == 8 and not [path for path in space.iterdir() if path.is_dir()]
+        with pytest.raises(RunError, match="cannot be written, because the disk is full"):
+            loaded.save(space)
+    assert len(SongSpace.load(space)) == 8 and not [
+        path for path in space.iterdir() if path.is_dir()
+    ]
     loaded.save(space)
     assert len(SongSpace.load(space)) == 9
 
@@ -213,34 +364,56 @@ def test_a_process_killed_at_any_moment_leaves_one_space_or_the_other(whole, tmp
         child = os.fork()
         if not child:
             calls = [0]
+
             def counted(true):
                 def call(*arguments, **options):
                     calls[0] += 1
-                    if calls[0] > moment: os._exit(9)
+                    if calls[0] > moment:
+                        os._exit(9)
                     return true(*arguments, **options)
+
                 return call
-            for name in ("mkdir", "fsync", "replace", "unlink", "rmdir"): setattr(os, name, counted(getattr(os, name)))
+
+            for name in ("mkdir", "fsync", "replace", "unlink", "rmdir"):
+                setattr(os, name, counted(getattr(os, name)))
             try:
-                before.extend([before.vectors[0] + 1], [dict(before.songs.iloc[0], song_id=f"new {moment}")])
+                before.extend(
+                    [before.vectors[0] + 1], [dict(before.songs.iloc[0], song_id=f"new {moment}")]
+                )
                 before.save(space)
                 os._exit(0)
-            finally: os._exit(1)
+            finally:
+                os._exit(1)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         after = SongSpace.load(space)
-        assert status in (0, 9) and len(after) - len(before) in (0, 1) and after.encoder_path.exists()
+        assert (
+            status in (0, 9) and len(after) - len(before) in (0, 1) and after.encoder_path.exists()
+        )
         left.add((status, len(after) - len(before)))
-        if status == 0: break
+        if status == 0:
+            break
     assert left == {(9, 0), (9, 1), (0, 1)} and moment > 8
-    assert not [path for path in space.iterdir() if path.is_dir()], "what was interrupted is cleared up"
+    assert not [path for path in space.iterdir() if path.is_dir()], (
+        "what was interrupted is cleared up"
+    )
 
 
-def test_of_two_at_once_the_second_waits_and_both_are_in(whole, music, tmp_path, monkeypatch, capsys):
-    space, true, begun = shutil.copytree(whole, tmp_path / "space"), SongSpace.add, threading.Event()
-    for name, tone in (("a", .111), ("b", .222)): sf.write(tmp_path / f"{name}.wav", .3 * np.sin(np.arange(32000) * tone), 8000)
+def test_of_two_at_once_the_second_waits_and_both_are_in(
+    whole, music, tmp_path, monkeypatch, capsys
+):
+    space, true, begun = (
+        shutil.copytree(whole, tmp_path / "space"),
+        SongSpace.add,
+        threading.Event(),
+    )
+    for name, tone in (("a", 0.111), ("b", 0.222)):
+        sf.write(tmp_path / f"{name}.wav", 0.3 * np.sin(np.arange(32000) * tone), 8000)
+
     def add(self, files, **options):
         begun.set()
-        time.sleep(.2)
+        time.sleep(0.2)
         return true(self, files, **options)
+
     monkeypatch.setattr(SongSpace, "add", add)
     first = threading.Thread(target=add_to, args=(space, [tmp_path / "a.wav"]))
     first.start()
@@ -258,7 +431,8 @@ def test_a_space_that_others_have_changed_is_not_overwritten(whole, tmp_path):
     mine.save(space)  # nothing has changed
     others.songs["title"] = "another"
     others.save(space)
-    with pytest.raises(RunError, match="load it again"): mine.save(space)
+    with pytest.raises(RunError, match="load it again"):
+        mine.save(space)
     assert len(SongSpace.load(mine.save(tmp_path / "elsewhere"))) == 8
 
 
@@ -266,9 +440,12 @@ def test_a_folder_that_cannot_be_made_or_written(whole, tmp_path):
     (tmp_path / "file").write_text("")
     space = SongSpace.load(whole)
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(RunError, match="a file stands where a folder should be"): space.save(place)
-        with pytest.raises(RunError, match="a file stands where a folder should be"): add_to(place, [])
-        with pytest.raises(RunError, match="holds no space"): SongSpace.load(place)
+        with pytest.raises(RunError, match="a file stands where a folder should be"):
+            space.save(place)
+        with pytest.raises(RunError, match="a file stands where a folder should be"):
+            add_to(place, [])
+        with pytest.raises(RunError, match="holds no space"):
+            SongSpace.load(place)
 
 
 def test_a_space_is_what_its_run_says(smoke):
@@ -282,14 +459,35 @@ def test_a_space_is_what_its_run_says(smoke):
 def test_adding_ten_songs_gives_the_vectors_that_the_run_has(smoke, tmp_path):
     "Ten songs taken out of a run's space, the rest saved and loaded, the ten added from their files: as if they had always been there."
     whole = SongSpace.from_run(smoke.folder)
-    out, kept = np.arange(0, len(whole), 4)[:10], np.setdiff1d(np.arange(len(whole)), np.arange(0, len(whole), 4)[:10])
-    part = SongSpace(whole.vectors[kept], whole.songs.iloc[kept], settings=whole.settings, encoder=whole.encoder_path, seed=whole.seed)
+    out, kept = (
+        np.arange(0, len(whole), 4)[:10],
+        np.setdiff1d(np.arange(len(whole)), np.arange(0, len(whole), 4)[:10]),
+    )
+    part = SongSpace(
+        whole.vectors[kept],
+        whole.songs.iloc[kept],
+        settings=whole.settings,
+        encoder=whole.encoder_path,
+        seed=whole.seed,
+    )
     files = []
     for song_id, path in zip(whole.songs["song_id"].iloc[out], whole.songs["path"].iloc[out]):
-        files.append(tmp_path / song_id) # a song's id decides where it is cut, so the file bears that name
+        files.append(
+            tmp_path / song_id
+        )  # a song's id decides where it is cut, so the file bears that name
         shutil.copy(path, files[-1])
     saved = SongSpace.load(part.save(tmp_path / "space"))
     added, rejected = saved.add(files)
-    assert not len(rejected) and added["song_id"].tolist() == whole.songs["song_id"].iloc[out].tolist()
-    assert np.abs(saved.vectors[len(kept) :] - whole.vectors[out]).max() < 1e-5 and (saved.vectors[: len(kept)] == whole.vectors[kept]).all()
-    assert SongSpace.load(saved.save(tmp_path / "space")).nearest(added["song_id"].iloc[3], 5)["song_id"].tolist() == whole.nearest(added["song_id"].iloc[3], 5)["song_id"].tolist()
+    assert (
+        not len(rejected) and added["song_id"].tolist() == whole.songs["song_id"].iloc[out].tolist()
+    )
+    assert (
+        np.abs(saved.vectors[len(kept) :] - whole.vectors[out]).max() < 1e-5
+        and (saved.vectors[: len(kept)] == whole.vectors[kept]).all()
+    )
+    assert (
+        SongSpace.load(saved.save(tmp_path / "space"))
+        .nearest(added["song_id"].iloc[3], 5)["song_id"]
+        .tolist()
+        == whole.nearest(added["song_id"].iloc[3], 5)["song_id"].tolist()
+    )

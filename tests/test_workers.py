@@ -1,4 +1,5 @@
 "Native code that dies takes only its own song with it: workers killed by each signal, and a whole report over a folder with files that end their decoder."
+
 import csv
 import os
 import signal
@@ -12,7 +13,7 @@ import soundfile as sf
 from conftest import song_metric
 from test_sources_datasets import SMALLER
 
-from song_metric.data import file_facts
+from song_metric.seen import file_facts
 from song_metric.workers import Crash, Crew, in_parallel, why_not
 
 SIGNALS = ["SIGSEGV", "SIGILL", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL"]
@@ -31,7 +32,9 @@ def square(item, deadly=()):
 def test_two_of_forty_items_kill_their_worker(workers):
     deadly = ((7, signal.SIGSEGV), (30, signal.SIGILL))
     found = list(in_parallel(partial(square, deadly=deadly), range(40), workers))
-    assert found[7] == "the decoder crashed (SIGSEGV)" and found[30] == "the decoder crashed (SIGILL)"
+    assert (
+        found[7] == "the decoder crashed (SIGSEGV)" and found[30] == "the decoder crashed (SIGILL)"
+    )
     others = [item for item in range(40) if item not in (7, 30)]
     assert [found[item] for item in others] == [item * item for item in others]
 
@@ -39,7 +42,11 @@ def test_two_of_forty_items_kill_their_worker(workers):
 @posix
 @pytest.mark.parametrize("name", SIGNALS)
 def test_each_signal_is_named(name):
-    found = list(in_parallel(partial(square, deadly=((1, getattr(signal, name)),)), [0, 1, 2], 2, doer="the renderer"))
+    found = list(
+        in_parallel(
+            partial(square, deadly=((1, getattr(signal, name)),)), [0, 1, 2], 2, doer="the renderer"
+        )
+    )
     assert found[0] == 0 and found[2] == 4
     assert isinstance(found[1], Crash) and name in found[1] and found[1].startswith("the renderer")
     assert ("memory" in found[1]) == (name == "SIGKILL")
@@ -55,7 +62,9 @@ def dies_once(item, folder):
 
 
 def test_what_died_once_is_tried_again_by_itself(tmp_path):
-    assert list(in_parallel(partial(dies_once, folder=str(tmp_path)), range(6), 2)) == list(range(6))
+    assert list(in_parallel(partial(dies_once, folder=str(tmp_path)), range(6), 2)) == list(
+        range(6)
+    )
 
 
 def test_a_worker_that_ends_itself_is_a_crash_too():
@@ -72,6 +81,7 @@ def test_an_error_of_the_function_is_raised_and_workers_go_on():
 
 def test_a_reader_that_stops_leaves_nobody_at_work():
     import time
+
     found = in_parallel(time.sleep, [0, 60, 60], 2)
     next(found)
     start = time.monotonic()
@@ -82,7 +92,10 @@ def test_a_reader_that_stops_leaves_nobody_at_work():
 
 @posix
 def test_a_library_that_always_dies_is_asked_once():
-    assert why_not(partial(square, deadly=((2, signal.SIGILL),)), 2, "bliss-audio") == "bliss-audio crashed (SIGILL)"
+    assert (
+        why_not(partial(square, deadly=((2, signal.SIGILL),)), 2, "bliss-audio")
+        == "bliss-audio crashed (SIGILL)"
+    )
     assert why_not(square, 2, "bliss-audio") == ""
 
 
@@ -132,16 +145,32 @@ def test_a_report_over_files_that_kill_their_decoder(tmp_path):
             sound = 0.3 * np.sin(np.arange(6 * 22050) * pitch) + 0.02 * rng.normal(size=6 * 22050)
             sf.write(tmp_path / "music" / label / f"song {number}.wav", sound, 22050)
     for label, name in (("high", "SIGSEGV"), ("low", "SIGILL")):
-        os.replace(tmp_path / "music" / label / "song 3.wav", tmp_path / "music" / label / f"{name}.wav")
+        os.replace(
+            tmp_path / "music" / label / "song 3.wav", tmp_path / "music" / label / f"{name}.wav"
+        )
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(DEADLY)
     path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
-    done = song_metric("report", *SMALLER, "--source", "folder", "--data", tmp_path / "music", "--run", "deadly",
-                       "--runs-dir", tmp_path / "runs", env={**os.environ, "PYTHONPATH": path, "SONG_METRIC_CACHE": str(tmp_path / "cache")})
+    done = song_metric(
+        "report",
+        *SMALLER,
+        "--source",
+        "folder",
+        "--data",
+        tmp_path / "music",
+        "--run",
+        "deadly",
+        "--runs-dir",
+        tmp_path / "runs",
+        env={**os.environ, "PYTHONPATH": path, "SONG_METRIC_CACHE": str(tmp_path / "cache")},
+    )
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "runs/deadly/01_spectrograms/rejected.csv", newline="") as file:
         reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
-    assert reasons == {"high/SIGSEGV.wav": "the decoder crashed (SIGSEGV)", "low/SIGILL.wav": "the decoder crashed (SIGILL)"}
+    assert reasons == {
+        "high/SIGSEGV.wav": "the decoder crashed (SIGSEGV)",
+        "low/SIGILL.wav": "the decoder crashed (SIGILL)",
+    }
     page = (tmp_path / "runs/deadly/report.html").read_text(encoding="utf-8")
     assert "the decoder crashed (SIGSEGV)" in page and "22 songs of 2 labels" in page
 
@@ -151,13 +180,20 @@ def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
     from song_metric.map import sounds
     from song_metric.space import SongSpace, read_each
     from song_metric.spectrograms import SpectrogramSettings
+
     crash = Crash("the decoder crashed (SIGSEGV)")
 
-    def crashing(function, items, *_, **__): return (crash for _ in items)
+    def crashing(function, items, *_, **__):
+        return (crash for _ in items)
+
     monkeypatch.setattr("song_metric.space.in_parallel", crashing)
     monkeypatch.setattr("song_metric.map.in_parallel", crashing)
-    assert list(read_each([("a", "a.wav")], SpectrogramSettings())) == [dict(path="a.wav", reason=str(crash))]
+    assert list(read_each([("a", "a.wav")], SpectrogramSettings())) == [
+        dict(path="a.wav", reason=str(crash))
+    ]
     columns = ["song_id", "path", "genre", "artist", "album", "title", "source", "licence"]
-    songs = pd.DataFrame([dict.fromkeys(columns, "x") | dict(song_id=str(i), duration=9.0) for i in range(3)])
+    songs = pd.DataFrame(
+        [dict.fromkeys(columns, "x") | dict(song_id=str(i), duration=9.0) for i in range(3)]
+    )
     facts, excerpts = sounds(SongSpace(np.eye(3, dtype="float32"), songs), "embed")
     assert excerpts == [""] * 3 and facts["missing"] == {str(i): str(crash) for i in range(3)}

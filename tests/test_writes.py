@@ -1,4 +1,5 @@
 "A write is whole or has not happened, and says why; what changed is looked at again, and only that."
+
 import errno
 import io
 import json
@@ -19,36 +20,57 @@ import soundfile as sf
 import torch
 from rich.console import Console
 
-import song_metric.data as data
+import song_metric.seen as known
 import song_metric.sources.folder as music
 from song_metric.ali import save_state
+from song_metric.audio import AudioError
+from song_metric.catalog import save_table
+from song_metric.changes import folder_digest, reason_to_run, sounds_digest
+from song_metric.chapters import read_notebook
 from song_metric.cli import main
+from song_metric.files import RunError, alone, write_json, written
 from song_metric.map import write_map
 from song_metric.pages import write_pages
 from song_metric.playlists import Playlist
-from song_metric.report import failure, folder_digest, read_notebook, reason_to_run, report, sounds_digest, tidy_streams
-from song_metric.runs import Chapter, RunError, alone, write_json, written
+from song_metric.report import failure, report, tidy_streams
+from song_metric.runs import Chapter
 from song_metric.space import SongSpace
-from song_metric.spectrograms import Rows, SpectrogramSettings, song_keys
+from song_metric.spectrograms import SpectrogramSettings, song_keys
+from song_metric.store import Rows
 
 POSIX = os.name != "nt"
 
 
 def tiny_space(n=12) -> SongSpace:
     "Songs without sound, on a line."
-    rows = [dict(song_id=f"s{i}", path=f"/music/s{i}.ogg", genre="ab"[i % 2], artist="", album="", title=f"Title {i}", duration=30.0, source="", licence="") for i in range(n)]
+    rows = [
+        dict(
+            song_id=f"s{i}",
+            path=f"/music/s{i}.ogg",
+            genre="ab"[i % 2],
+            artist="",
+            album="",
+            title=f"Title {i}",
+            duration=30.0,
+            source="",
+            licence="",
+        )
+        for i in range(n)
+    ]
     return SongSpace(np.eye(n, 4, dtype="float32") + np.arange(n)[:, None], pd.DataFrame(rows))
 
 
-def full(*_, **__): raise OSError(errno.ENOSPC, "No space left on device")
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def save_weights(path): save_state(path, torch.nn.Linear(99, 99), note="toy")
+def save_weights(path):
+    save_state(path, torch.nn.Linear(99, 99), note="toy")
 
 
 WRITES = {
     "record.json": lambda path: write_json(path, {"a": 1}),
-    "songs.csv": lambda path: data.save_table(tiny_space().songs, path),
+    "songs.csv": lambda path: save_table(tiny_space().songs, path),
     "list.m3u8": lambda path: Playlist(tiny_space(), [0, 1]).save(path),
     "list.xspf": lambda path: Playlist(tiny_space(), [0, 1]).save(path),
     "list.json": lambda path: Playlist(tiny_space(), [0, 1]).save(path),
@@ -58,18 +80,23 @@ WRITES = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_write_that_is_refused_is_a_sentence_and_leaves_what_was_there(name, tmp_path, monkeypatch):
+def test_a_write_that_is_refused_is_a_sentence_and_leaves_what_was_there(
+    name, tmp_path, monkeypatch
+):
     target, write = tmp_path / "kept" / name, WRITES[name]
     target.parent.mkdir()
     target.write_text("as it was")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(RunError, match="the disk is full: make room there"): write(target)
+        with pytest.raises(RunError, match="the disk is full: make room there"):
+            write(target)
     assert target.read_text() == "as it was" and os.listdir(target.parent) == [name]
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="a file stands where a folder should be"): write(tmp_path / "file" / name)
+    with pytest.raises(RunError, match="a file stands where a folder should be"):
+        write(tmp_path / "file" / name)
     (tmp_path / "folder" / name).mkdir(parents=True)
-    with pytest.raises(RunError, match="a folder of that name is there"): write(tmp_path / "folder" / name)
+    with pytest.raises(RunError, match="a folder of that name is there"):
+        write(tmp_path / "folder" / name)
     write(tmp_path / "new" / "er" / name)
     assert os.listdir(tmp_path / "new" / "er") == [name]
 
@@ -78,7 +105,8 @@ def test_a_write_that_is_refused_is_a_sentence_and_leaves_what_was_there(name, t
 @pytest.mark.parametrize("name", WRITES)
 def test_a_device_that_is_full_is_told(name, tmp_path):
     (tmp_path / name).symlink_to("/dev/full")
-    with pytest.raises(RunError, match="the disk is full"): WRITES[name](tmp_path / name)
+    with pytest.raises(RunError, match="the disk is full"):
+        WRITES[name](tmp_path / name)
     assert (tmp_path / name).is_symlink() and Path("/dev/full").is_char_device()
 
 
@@ -86,11 +114,16 @@ def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "a.json").write_text("")
     os.chmod(tmp_path / "real" / "a.json", 0o600)
-    try: (tmp_path / "a.json").symlink_to(tmp_path / "real" / "a.json")
-    except OSError: pytest.skip("links may not be made here")
+    try:
+        (tmp_path / "a.json").symlink_to(tmp_path / "real" / "a.json")
+    except OSError:
+        pytest.skip("links may not be made here")
     write_json(tmp_path / "a.json", [7])
-    assert (tmp_path / "a.json").is_symlink() and json.loads((tmp_path / "real" / "a.json").read_text()) == [7]
-    if POSIX: assert os.stat(tmp_path / "real" / "a.json").st_mode & 0o777 == 0o600
+    assert (tmp_path / "a.json").is_symlink() and json.loads(
+        (tmp_path / "real" / "a.json").read_text()
+    ) == [7]
+    if POSIX:
+        assert os.stat(tmp_path / "real" / "a.json").st_mode & 0o777 == 0o600
     long = tmp_path / ("x" * 240 + ".json")
     write_json(long, [8])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "real", long.name]
@@ -100,7 +133,8 @@ def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path, monkeypatch):
     path = tmp_path / "map.html"
     path.write_text("kept")
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for a user who is not root
-    with pytest.raises(RunError, match="permission is denied"): write_map(tiny_space(), path, audio="none")
+    with pytest.raises(RunError, match="permission is denied"):
+        write_map(tiny_space(), path, audio="none")
     assert path.read_text() == "kept"
 
 
@@ -117,14 +151,25 @@ def test_an_error_of_ones_own_is_not_taken_for_the_disks(tmp_path):
 def test_a_page_is_not_written_by_halves(tmp_path, monkeypatch):
     (tmp_path / "report.html").write_text("as it was")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="report.html.* the disk is full"): write_pages(tmp_path)
-    assert (tmp_path / "report.html").read_text() == "as it was" and os.listdir(tmp_path) == ["report.html"]
+    with pytest.raises(RunError, match="report.html.* the disk is full"):
+        write_pages(tmp_path)
+    assert (tmp_path / "report.html").read_text() == "as it was" and os.listdir(tmp_path) == [
+        "report.html"
+    ]
 
 
 def test_examples_are_not_cut_short_in_silence(tmp_path):
     rows = Rows(tmp_path / "a.npy", "float32", (3, 5))
-    true, rows.file = rows.file, type("Full", (), dict(name="a.npy", seek=lambda *_: 0, write=lambda *_: 7, close=lambda *_: None))()
-    with pytest.raises(OSError) as found: rows[1] = 7
+    true, rows.file = (
+        rows.file,
+        type(
+            "Full",
+            (),
+            dict(name="a.npy", seek=lambda *_: 0, write=lambda *_: 7, close=lambda *_: None),
+        )(),
+    )
+    with pytest.raises(OSError) as found:
+        rows[1] = 7
     true.close()
     assert found.value.errno == errno.ENOSPC
 
@@ -132,36 +177,77 @@ def test_examples_are_not_cut_short_in_silence(tmp_path):
 def test_the_commands_say_in_a_sentence_that_they_cannot_write(tmp_path, monkeypatch, capsys):
     space = tiny_space().save(tmp_path / "space")
     monkeypatch.setattr(os, "fsync", full)
-    for command in (["playlist", "s1", "--save", tmp_path / "p.m3u8"], ["path", "s1", "s5", "--save", tmp_path / "p.xspf"], ["map", "--audio", "none", "-o", tmp_path / "m.html"]):
-        with pytest.raises(SystemExit) as end: main([*map(str, command), "--space", str(space)])
-        assert end.value.code == 1 and "cannot be written, because the disk is full" in " ".join(capsys.readouterr().err.split())
-    for place, words in ((tmp_path / "file", "is a file: name a new folder"), (space, "is not empty")):
+    for command in (
+        ["playlist", "s1", "--save", tmp_path / "p.m3u8"],
+        ["path", "s1", "s5", "--save", tmp_path / "p.xspf"],
+        ["map", "--audio", "none", "-o", tmp_path / "m.html"],
+    ):
+        with pytest.raises(SystemExit) as end:
+            main([*map(str, command), "--space", str(space)])
+        assert end.value.code == 1 and "cannot be written, because the disk is full" in " ".join(
+            capsys.readouterr().err.split()
+        )
+    for place, words in (
+        (tmp_path / "file", "is a file: name a new folder"),
+        (space, "is not empty"),
+    ):
         (tmp_path / "file").write_text("")
-        with pytest.raises(SystemExit) as end: main(["space", str(place)])
+        with pytest.raises(SystemExit) as end:
+            main(["space", str(place)])
         assert end.value.code == 1 and words in " ".join(capsys.readouterr().err.split())
     assert sorted(os.listdir(tmp_path)) == ["file", "space"] and len(SongSpace.load(space)) == 12
 
 
 def test_what_no_function_has_foreseen_is_a_sentence_too(tmp_path, monkeypatch, capsys):
-    def refused(*_, **__): raise PermissionError(errno.EACCES, "Permission denied", "/a/place")
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", "/a/place")
+
     monkeypatch.setattr("song_metric.cli.runs_folder", refused)
-    with pytest.raises(SystemExit) as end: main(["runs"])
-    assert end.value.code == 1 and "'/a/place' cannot be written, because permission is denied" in capsys.readouterr().err.replace("\n", " ")
+    with pytest.raises(SystemExit) as end:
+        main(["runs"])
+    assert (
+        end.value.code == 1
+        and "'/a/place' cannot be written, because permission is denied"
+        in capsys.readouterr().err.replace("\n", " ")
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_printing_to_a_full_disk_is_a_sentence(tmp_path):
     with open("/dev/full", "w") as device:
-        result = subprocess.run([sys.executable, "-c", "from song_metric.cli import main; main()", "runs", "--json", "--runs-dir", tmp_path], stdout=device, stderr=subprocess.PIPE, text=True)
-    assert result.returncode == 1 and result.stderr.count("\n") == 1 and "disk is full" in result.stderr
+        result = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "from song_metric.cli import main; main()",
+                "runs",
+                "--json",
+                "--runs-dir",
+                tmp_path,
+            ],
+            stdout=device,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (
+        result.returncode == 1
+        and result.stderr.count("\n") == 1
+        and "disk is full" in result.stderr
+    )
 
 
 def test_a_chapter_that_cannot_write_says_why(toys):
     "As papermill tells of it: the name of the error, and its text."
     chapter = read_notebook(toys.nbs / "01_second.ipynb")
-    for text in ("[Errno 28] No space left on device: 'codes.npy'", "1000 requested and 7 written", "I/O error: No space left on device (os error 28)"):
+    for text in (
+        "[Errno 28] No space left on device: 'codes.npy'",
+        "1000 requested and 7 written",
+        "I/O error: No space left on device (os error 28)",
+    ):
         error = SimpleNamespace(ename="OSError", evalue=text, exec_count=3, traceback=["Traceback"])
-        assert str(failure(chapter, error, "x.ipynb")).startswith("Chapter 01_second stopped, because the disk is full: make room there")
+        assert str(failure(chapter, error, "x.ipynb")).startswith(
+            "Chapter 01_second stopped, because the disk is full: make room there"
+        )
     error = SimpleNamespace(ename="ValueError", evalue="7", exec_count=3, traceback=["Traceback"])
     assert "failed in cell 3" in str(failure(chapter, error, "x.ipynb"))
     toys.root.mkdir()
@@ -181,36 +267,44 @@ HOLD = "import sys, time; from song_metric.runs import alone\nwith alone(sys.arg
 
 @pytest.mark.skipif(not POSIX, reason="kill -9")
 def test_a_lock_ends_with_its_process(tmp_path):
-    held = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+    )
     assert held.stdout.readline() == "mine\n"
     with pytest.raises(RunError, match=f"process {held.pid} is at work"):
-        with alone(tmp_path / "run", "process {process} is at work"): pass
+        with alone(tmp_path / "run", "process {process} is at work"):
+            pass
     held.send_signal(signal.SIGKILL)
     held.wait()
     with alone(tmp_path / "run", "taken"):
         with pytest.raises(RunError, match=f"process {os.getpid()} is"):
-            with alone(tmp_path / "run", "process {process} is at work"): pass
+            with alone(tmp_path / "run", "process {process} is at work"):
+                pass
 
 
 def test_a_disk_without_locks_gets_a_file_in_their_place(tmp_path, monkeypatch, capsys):
-    def no_locks(*_, **__): raise OSError(errno.ENOLCK, "No locks available")
+    def no_locks(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
     monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
     monkeypatch.setattr(filelock.SoftFileLock, "acquire", filelock.BaseFileLock.acquire)
     with alone(tmp_path, "taken"):
         with pytest.raises(RunError, match="taken"):
-            with alone(tmp_path, "taken"): pass
-    with alone(tmp_path, "taken"): pass
+            with alone(tmp_path, "taken"):
+                pass
+    with alone(tmp_path, "taken"):
+        pass
     assert "knows no locks" in capsys.readouterr().err
 
 
 @pytest.fixture
 def songs(tmp_path):
     "A folder of a song that is fine, one that is silent, and one that is cut off."
-    folder, tone = tmp_path / "music" / "a", .1 * np.sin(np.arange(64000) * .3)
+    folder, tone = tmp_path / "music" / "a", 0.1 * np.sin(np.arange(64000) * 0.3)
     folder.mkdir(parents=True)
     sf.write(folder / "good.wav", tone, 8000)
     sf.write(folder / "silent.wav", 0 * tone, 8000)
-    sf.write(folder / "cut.flac", np.random.default_rng(0).normal(size=64000) * .1, 8000)
+    sf.write(folder / "cut.flac", np.random.default_rng(0).normal(size=64000) * 0.1, 8000)
     (folder / "cut.flac").write_bytes((folder / "cut.flac").read_bytes()[:30_000])
     return folder
 
@@ -219,14 +313,17 @@ def songs(tmp_path):
 def seen(monkeypatch, here):
     "Names of the files that the source `folder` opens."
     names, true = [], music.look_at
+
     def look_at(path, preview_seconds=30.0):
         names.append(Path(path).name)
         return true(path, preview_seconds)
+
     monkeypatch.setattr(music, "look_at", look_at)
     return names
 
 
-def catalog(songs): return music.catalog(data=str(songs.parent), workers=1)
+def catalog(songs):
+    return music.catalog(data=str(songs.parent), workers=1)
 
 
 def test_what_was_refused_is_not_opened_again(songs, seen, monkeypatch):
@@ -234,31 +331,41 @@ def test_what_was_refused_is_not_opened_again(songs, seen, monkeypatch):
     assert len(seen) == 3 and len(rows) == 1 and len(rejected) == 2
     seen.clear()
     assert catalog(songs) == (rows, rejected) and not seen
-    sf.write(songs / "silent.wav", .1 * np.sin(np.arange(64000) * .2), 8000)
+    sf.write(songs / "silent.wav", 0.1 * np.sin(np.arange(64000) * 0.2), 8000)
     assert len(catalog(songs)[0]) == 2 and seen == ["silent.wav"]
     seen.clear()
-    monkeypatch.setattr(data, "package_versions", lambda *_: {"soundfile": "another"})  # a better decoder
+    monkeypatch.setattr(
+        known, "package_versions", lambda *_: {"soundfile": "another"}
+    )  # a better decoder
     catalog(songs)
     assert len(seen) == 3
 
 
 def test_a_refusal_that_may_pass_is_not_remembered(songs, seen, monkeypatch):
-    def denied(path): raise data.AudioError("may not be read: permission denied")
+    def denied(path):
+        raise AudioError("may not be read: permission denied")
+
     with monkeypatch.context() as patch:
         patch.setattr("song_metric.audio.open_sound", denied)
         assert len(catalog(songs)[1]) == 3
     assert len(catalog(songs)[0]) == 1 and len(seen) == 6
-    assert not data.lasts(dict(reason="whatever it was", passing=True)) and data.lasts(dict(duration=7.0))
+    assert not known.lasts(dict(reason="whatever it was", passing=True)) and known.lasts(
+        dict(duration=7.0)
+    )
 
 
 @pytest.mark.skipif(not POSIX, reason="ctime is another time on Windows")
 def test_another_sound_of_the_same_size_and_time_is_looked_at(songs, seen):
     table = pd.DataFrame([dict(song_id="a/good.wav", path=str(songs / "good.wav"))])
-    before, old, keys = os.stat(songs / "good.wav"), folder_digest(songs), song_keys(table, SpectrogramSettings())
+    before, old, keys = (
+        os.stat(songs / "good.wav"),
+        folder_digest(songs),
+        song_keys(table, SpectrogramSettings()),
+    )
     catalog(songs)
     seen.clear()
-    time.sleep(.02)
-    sf.write(songs / "good.wav", .1 * np.sin(np.arange(64000) * .7), 8000)
+    time.sleep(0.02)
+    sf.write(songs / "good.wav", 0.1 * np.sin(np.arange(64000) * 0.7), 8000)
     os.utime(songs / "good.wav", ns=(before.st_atime_ns, before.st_mtime_ns))
     after = os.stat(songs / "good.wav")
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
@@ -272,12 +379,22 @@ def test_a_chapter_that_read_the_catalog_runs_again_when_a_sound_changes(tmp_pat
     song, run = tmp_path / "song.wav", tmp_path / "run"
     song.write_bytes(b"one")
     first = Chapter(run, "00_data")
-    data.save_table(tiny_space(2).songs.assign(path=str(song)), first.path("catalog.csv"))
+    save_table(tiny_space(2).songs.assign(path=str(song)), first.path("catalog.csv"))
     first.finish()
     for name, reads in (("01_second", True), ("02_third", False)):
         chapter = Chapter(run, name)
-        if reads: chapter.read("00_data", "catalog.csv")
-        write_json(chapter.folder / "manifest.json", {**chapter.finish(), "parameters": {}, "code": "x", "outside": None, "sounds": sounds_digest(run)})
+        if reads:
+            chapter.read("00_data", "catalog.csv")
+        write_json(
+            chapter.folder / "manifest.json",
+            {
+                **chapter.finish(),
+                "parameters": {},
+                "code": "x",
+                "outside": None,
+                "sounds": sounds_digest(run),
+            },
+        )
         assert reason_to_run(run / name, {}, "x", None) is None
     song.write_bytes(b"two")
     os.utime(song, ns=(7, 7))
@@ -291,16 +408,22 @@ def test_what_is_remembered_survives_a_bad_disk(songs, seen, cache, monkeypatch)
     base.write_bytes(base.read_bytes()[:5000] + b"\xff" * 8000)  # pages overwritten
     assert catalog(songs) == (rows, rejected)
     base.unlink()
-    with sqlite3.connect(base) as other: other.execute("CREATE TABLE files (path BLOB)")  # an earlier version's
+    with sqlite3.connect(base) as other:
+        other.execute("CREATE TABLE files (path BLOB)")  # an earlier version's
     other.close()
     assert catalog(songs) == (rows, rejected)
     seen.clear()
     assert catalog(songs) == (rows, rejected) and not seen
     true = sqlite3.connect
+
     class Full(sqlite3.Connection):
-        def executemany(self, *_): raise sqlite3.OperationalError("database or disk is full")
-    monkeypatch.setattr(sqlite3, "connect", lambda where, **options: true(where, factory=Full, **options))
-    sf.write(songs / "new.wav", .1 * np.sin(np.arange(64000) * .1), 8000)
+        def executemany(self, *_):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda where, **options: true(where, factory=Full, **options)
+    )
+    sf.write(songs / "new.wav", 0.1 * np.sin(np.arange(64000) * 0.1), 8000)
     assert len(catalog(songs)[0]) == 2
     base.unlink()
     base.mkdir()  # a folder in its place: nothing is remembered
@@ -311,25 +434,34 @@ def test_what_is_remembered_survives_a_bad_disk(songs, seen, cache, monkeypatch)
 def test_an_interruption_loses_nothing_that_was_found(songs, seen, monkeypatch, tmp_path):
     def look(path):
         seen.append(path)
-        if len(seen) == 3: raise KeyboardInterrupt
+        if len(seen) == 3:
+            raise KeyboardInterrupt
         return dict(length=1)
+
     paths = sorted(songs.iterdir())
-    with pytest.raises(KeyboardInterrupt): data.file_facts(paths, look, "length", 1, tmp_path / "known")
-    data.file_facts(paths, look, "length", 1, tmp_path / "known")
+    with pytest.raises(KeyboardInterrupt):
+        known.file_facts(paths, look, "length", 1, tmp_path / "known")
+    known.file_facts(paths, look, "length", 1, tmp_path / "known")
     assert len(seen) == 4
 
 
 def test_a_run_that_is_damaged_is_listed_all_the_same(tmp_path, capsys):
     folder = tmp_path / "r"
-    for name in ("00_data/catalog.csv", "04_evaluation/scores.csv", "run.json", "00_data/manifest.json"):
+    for name in (
+        "00_data/catalog.csv",
+        "04_evaluation/scores.csv",
+        "run.json",
+        "00_data/manifest.json",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"\xff\x00\n" * 9 if name.endswith("csv") else b"[]")
-    with pytest.raises(SystemExit) as end: main(["runs", "--json", "--runs-dir", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        main(["runs", "--json", "--runs-dir", str(tmp_path)])
     assert end.value.code == 0 and json.loads(capsys.readouterr().out)[0]["run"] == "r"
 
 
 def test_what_is_remembered_depends_on_the_code_that_decodes(monkeypatch):
     asked = []
-    monkeypatch.setattr(data, "file_sha256", lambda path: asked.append(Path(path).name) or "0")
-    data.looking_code(music.look_at)
-    assert sorted(asked) == ["audio.py", "data.py", "folder.py"]
+    monkeypatch.setattr(known, "file_sha256", lambda path: asked.append(Path(path).name) or "0")
+    known.looking_code(music.look_at)
+    assert sorted(asked) == ["audio.py", "folder.py"]

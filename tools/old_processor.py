@@ -3,6 +3,7 @@
 Wheels are built for the processors of those who build them: one that holds AVX-512 instructions, say,
 dies with SIGILL on a machine without them, and no test on a newer machine shows it. qemu's user-mode
 emulation runs this very Python as if the processor were an old one (Linux on x86-64 only)."""
+
 import argparse
 import os
 import platform
@@ -20,81 +21,138 @@ from typing import NamedTuple
 
 QEMU = "qemu-x86_64"
 MISSING = f"{QEMU} is not installed. Debian and Ubuntu: apt-get install qemu-user."
-PROCESSORS = {                                     # of the x86-64 levels, the first machine that has each
+PROCESSORS = {  # of the x86-64 levels, the first machine that has each
     "as it is": (),
-    "v2 (Nehalem)": (QEMU, "-cpu", "Nehalem"),     # to SSE4.2
-    "v3 (Haswell)": (QEMU, "-cpu", "Haswell"),     # to AVX2 and FMA
+    "v2 (Nehalem)": (QEMU, "-cpu", "Nehalem"),  # to SSE4.2
+    "v3 (Haswell)": (QEMU, "-cpu", "Haswell"),  # to AVX2 and FMA
 }
-OPTIONAL = {"bliss-audio"}                         # the report goes on without it
-NEVER_LOADED = {"greenlet", "hypothesis"}          # for developing: no report loads them
+OPTIONAL = {"bliss-audio"}  # the report goes on without it
+NEVER_LOADED = {"greenlet", "hypothesis"}  # for developing: no report loads them
 
 
 class Use(NamedTuple):
     "A package, and a small program that uses it; it runs in an empty folder of its own."
+
     package: str
     code: str
 
 
 class Outcome(NamedTuple):
     "How a use ended, in a word, and after how many seconds."
+
     word: str
     seconds: float
 
     @property
-    def fine(self) -> bool: return self.word == "ok"
+    def fine(self) -> bool:
+        return self.word == "ok"
 
 
 TONE = "import numpy as np; t = np.arange(22050) / 22050; x = .3 * np.sin(2765 * t)\n"
 USES = [
-    Use("numpy", "import numpy as np; a = np.random.default_rng(0).random((40, 40))\n"
-                 "assert np.allclose(a @ np.linalg.inv(a), np.eye(40)); np.sort(a); np.fft.rfft(a)"),
-    Use("scipy", "import numpy as np; from scipy import fft, linalg, optimize, spatial, signal\n"
-                 "fft.rfft(np.ones(256)); linalg.svd(np.ones((9, 9))); spatial.cKDTree(np.eye(9)).query(np.eye(9))\n"
-                 "optimize.nnls(np.eye(3), np.ones(3)); signal.resample_poly(np.ones(99), 2, 3)"),
-    Use("scikit-learn", "import numpy as np; from sklearn.cluster import KMeans; from sklearn.decomposition import PCA\n"
-                        "from sklearn.neighbors import NearestNeighbors; X = np.random.default_rng(0).random((60, 8))\n"
-                        "KMeans(3, n_init=1).fit(X); PCA(2).fit(X); NearestNeighbors().fit(X).kneighbors(X)"),
-    Use("torch", "import torch; from torch import nn; torch.manual_seed(0)\n"
-                 "net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))\n"
-                 "step = torch.optim.Adam(net.parameters()); loss = net(torch.randn(4, 1, 8, 8)).square().mean()\n"
-                 "loss.backward(); step.step(); assert (torch.randn(9, 9) @ torch.randn(9, 9)).isfinite().all()"),
-    Use("safetensors", "import numpy as np; from safetensors.numpy import load, save\n"
-                       "assert load(save({'a': np.arange(9.)}))['a'].sum() == 36"),
-    Use("numba", "from numba import njit\n@njit\ndef total(n):\n    s = 0.\n    for i in range(n): s += i ** .5\n    return s\n"
-                 "assert total(100) > 600"),
-    Use("librosa", TONE + "import librosa\nm = librosa.feature.melspectrogram(y=x, sr=22050)\n"
-                          "librosa.feature.mfcc(S=librosa.power_to_db(m)); assert m.max() > 0"),
-    Use("soundfile", TONE + "import soundfile as sf\n"
-                            "for kind in ('WAV', 'FLAC', 'OGG', 'MP3'):\n"
-                            "    sf.write('a', x, 22050, format=kind); assert len(sf.read('a')[0]) >= 22050"),
+    Use(
+        "numpy",
+        "import numpy as np; a = np.random.default_rng(0).random((40, 40))\n"
+        "assert np.allclose(a @ np.linalg.inv(a), np.eye(40)); np.sort(a); np.fft.rfft(a)",
+    ),
+    Use(
+        "scipy",
+        "import numpy as np; from scipy import fft, linalg, optimize, spatial, signal\n"
+        "fft.rfft(np.ones(256)); linalg.svd(np.ones((9, 9))); spatial.cKDTree(np.eye(9)).query(np.eye(9))\n"
+        "optimize.nnls(np.eye(3), np.ones(3)); signal.resample_poly(np.ones(99), 2, 3)",
+    ),
+    Use(
+        "scikit-learn",
+        "import numpy as np; from sklearn.cluster import KMeans; from sklearn.decomposition import PCA\n"
+        "from sklearn.neighbors import NearestNeighbors; X = np.random.default_rng(0).random((60, 8))\n"
+        "KMeans(3, n_init=1).fit(X); PCA(2).fit(X); NearestNeighbors().fit(X).kneighbors(X)",
+    ),
+    Use(
+        "torch",
+        "import torch; from torch import nn; torch.manual_seed(0)\n"
+        "net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))\n"
+        "step = torch.optim.Adam(net.parameters()); loss = net(torch.randn(4, 1, 8, 8)).square().mean()\n"
+        "loss.backward(); step.step(); assert (torch.randn(9, 9) @ torch.randn(9, 9)).isfinite().all()",
+    ),
+    Use(
+        "safetensors",
+        "import numpy as np; from safetensors.numpy import load, save\n"
+        "assert load(save({'a': np.arange(9.)}))['a'].sum() == 36",
+    ),
+    Use(
+        "numba",
+        "from numba import njit\n@njit\ndef total(n):\n    s = 0.\n    for i in range(n): s += i ** .5\n    return s\n"
+        "assert total(100) > 600",
+    ),
+    Use(
+        "librosa",
+        TONE + "import librosa\nm = librosa.feature.melspectrogram(y=x, sr=22050)\n"
+        "librosa.feature.mfcc(S=librosa.power_to_db(m)); assert m.max() > 0",
+    ),
+    Use(
+        "soundfile",
+        TONE + "import soundfile as sf\n"
+        "for kind in ('WAV', 'FLAC', 'OGG', 'MP3'):\n"
+        "    sf.write('a', x, 22050, format=kind); assert len(sf.read('a')[0]) >= 22050",
+    ),
     Use("soxr", TONE + "import soxr; assert len(soxr.resample(x, 22050, 16000)) == 16000"),
-    Use("av", "import av, fractions, numpy as np\n"
-              "with av.open('a.m4a', 'w') as out:\n"
-              "    stream = out.add_stream('aac', rate=44100)\n"
-              "    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), 'f4'), 'fltp', 'mono'); frame.rate = 44100\n"
-              "    out.mux(stream.encode(frame)); out.mux(stream.encode(None))\n"
-              "with av.open('a.m4a') as file: assert list(file.decode(audio=0))"),
-    Use("faiss-cpu", "import faiss, numpy as np; X = np.random.default_rng(0).random((200, 16), 'f4')\n"
-                     "index = faiss.IndexFlatL2(16); index.add(X); assert (index.search(X, 1)[1][:, 0] == np.arange(200)).all()\n"
-                     "graph = faiss.IndexHNSWFlat(16, 8); graph.add(X); graph.search(X, 3)"),
-    Use("pandas", "import pandas as pd; t = pd.DataFrame(dict(a=['x', 'y', 'x'], b=[1., 2., 3.]))\n"
-                  "t.to_csv('a.csv'); assert pd.read_csv('a.csv').groupby('a')['b'].sum()['x'] == 4"),
-    Use("matplotlib", "import matplotlib; matplotlib.use('Agg'); import matplotlib.pyplot as plt\n"
-                      "plt.scatter([1, 2], [3, 4]); plt.contour([[0, 1], [1, 2]]); plt.savefig('a.png'); plt.savefig('a.pdf')"),
-    Use("pillow", "from PIL import Image; Image.new('RGB', (9, 9)).resize((5, 5)).save('a.jpg'); Image.open('a.jpg').load()"),
-    Use("midirenderer", "import mido, os, pretty_midi; from midirenderer import render_wave_from\n"
-                        "song = mido.MidiFile(); track = mido.MidiTrack(); song.tracks.append(track)\n"
-                        "track += [mido.Message('note_on', note=60), mido.Message('note_off', note=60, time=200)]; song.save('a.mid')\n"
-                        "font = os.path.join(os.path.dirname(pretty_midi.__file__), 'TimGM6mb.sf2')\n"
-                        "assert len(render_wave_from(open(font, 'rb').read(), open('a.mid', 'rb').read())) > 1000"),
-    Use("bliss-audio", TONE + "import soundfile as sf; sf.write('a.wav', np.tile(x, 10), 22050)\n"
-                              "from bliss_audio import Song; assert len(Song('a.wav').analysis) > 9"),
-    Use("mutagen", TONE + "import soundfile as sf, mutagen; sf.write('a.flac', x, 22050)\n"
-                          "f = mutagen.File('a.flac'); f['title'] = 'A'; f.save(); assert mutagen.File('a.flac')['title'] == ['A']"),
-    Use("bokeh", "from bokeh.plotting import figure; from bokeh.embed import file_html\n"
-                 "p = figure(); p.scatter([1, 2], [3, 4]); assert '<script' in file_html(p)"),
-    Use("pyzmq", "import zmq; c = zmq.Context(); a = c.socket(zmq.PAIR); port = a.bind_to_random_port('tcp://127.0.0.1')\n"
-                 "b = c.socket(zmq.PAIR); b.connect(f'tcp://127.0.0.1:{port}'); a.send(b'x'); assert b.recv() == b'x'"),
+    Use(
+        "av",
+        "import av, fractions, numpy as np\n"
+        "with av.open('a.m4a', 'w') as out:\n"
+        "    stream = out.add_stream('aac', rate=44100)\n"
+        "    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), 'f4'), 'fltp', 'mono'); frame.rate = 44100\n"
+        "    out.mux(stream.encode(frame)); out.mux(stream.encode(None))\n"
+        "with av.open('a.m4a') as file: assert list(file.decode(audio=0))",
+    ),
+    Use(
+        "faiss-cpu",
+        "import faiss, numpy as np; X = np.random.default_rng(0).random((200, 16), 'f4')\n"
+        "index = faiss.IndexFlatL2(16); index.add(X); assert (index.search(X, 1)[1][:, 0] == np.arange(200)).all()\n"
+        "graph = faiss.IndexHNSWFlat(16, 8); graph.add(X); graph.search(X, 3)",
+    ),
+    Use(
+        "pandas",
+        "import pandas as pd; t = pd.DataFrame(dict(a=['x', 'y', 'x'], b=[1., 2., 3.]))\n"
+        "t.to_csv('a.csv'); assert pd.read_csv('a.csv').groupby('a')['b'].sum()['x'] == 4",
+    ),
+    Use(
+        "matplotlib",
+        "import matplotlib; matplotlib.use('Agg'); import matplotlib.pyplot as plt\n"
+        "plt.scatter([1, 2], [3, 4]); plt.contour([[0, 1], [1, 2]]); plt.savefig('a.png'); plt.savefig('a.pdf')",
+    ),
+    Use(
+        "pillow",
+        "from PIL import Image; Image.new('RGB', (9, 9)).resize((5, 5)).save('a.jpg'); Image.open('a.jpg').load()",
+    ),
+    Use(
+        "midirenderer",
+        "import mido, os, pretty_midi; from midirenderer import render_wave_from\n"
+        "song = mido.MidiFile(); track = mido.MidiTrack(); song.tracks.append(track)\n"
+        "track += [mido.Message('note_on', note=60), mido.Message('note_off', note=60, time=200)]; song.save('a.mid')\n"
+        "font = os.path.join(os.path.dirname(pretty_midi.__file__), 'TimGM6mb.sf2')\n"
+        "assert len(render_wave_from(open(font, 'rb').read(), open('a.mid', 'rb').read())) > 1000",
+    ),
+    Use(
+        "bliss-audio",
+        TONE + "import soundfile as sf; sf.write('a.wav', np.tile(x, 10), 22050)\n"
+        "from bliss_audio import Song; assert len(Song('a.wav').analysis) > 9",
+    ),
+    Use(
+        "mutagen",
+        TONE + "import soundfile as sf, mutagen; sf.write('a.flac', x, 22050)\n"
+        "f = mutagen.File('a.flac'); f['title'] = 'A'; f.save(); assert mutagen.File('a.flac')['title'] == ['A']",
+    ),
+    Use(
+        "bokeh",
+        "from bokeh.plotting import figure; from bokeh.embed import file_html\n"
+        "p = figure(); p.scatter([1, 2], [3, 4]); assert '<script' in file_html(p)",
+    ),
+    Use(
+        "pyzmq",
+        "import zmq; c = zmq.Context(); a = c.socket(zmq.PAIR); port = a.bind_to_random_port('tcp://127.0.0.1')\n"
+        "b = c.socket(zmq.PAIR); b.connect(f'tcp://127.0.0.1:{port}'); a.send(b'x'); assert b.recv() == b'x'",
+    ),
     Use("psutil", "import psutil; assert psutil.Process().memory_info().rss > 0"),
 ]
 
@@ -102,30 +160,44 @@ USES = [
 @lru_cache
 def native_packages() -> list[str]:
     "Names of the installed packages that bring compiled code."
-    def compiled(file): return re.search(r"\.(so|pyd)(\.|$)", file.name)
+
+    def compiled(file):
+        return re.search(r"\.(so|pyd)(\.|$)", file.name)
+
     found = [d.name for d in metadata.distributions() if any(map(compiled, d.files or []))]
     return sorted({re.sub(r"[-_.]+", "-", name).lower() for name in found})
 
 
 def loading(package: str) -> Use:
     "A use that only loads a package's compiled modules: for small ones that other packages bring."
-    found = [str(f) for f in metadata.files(package) or [] if re.search(r"\.(abi3|cpython[^/]*)\.so$", f.name)]
+    found = [
+        str(f)
+        for f in metadata.files(package) or []
+        if re.search(r"\.(abi3|cpython[^/]*)\.so$", f.name)
+    ]
     names = [re.sub(r"\.(abi3|cpython[^/]*)\.so$", "", file).replace("/", ".") for file in found]
     names = [name for name in names if "test" not in name and "_vendored" not in name]
-    return Use(package, "from importlib import import_module\n" + "".join(f"import_module({n!r})\n" for n in names))
+    return Use(
+        package,
+        "from importlib import import_module\n" + "".join(f"import_module({n!r})\n" for n in names),
+    )
 
 
 def all_uses() -> list[Use]:
     "The uses above of what is installed, and the loading of every other native package."
     written = {use.package for use in USES}
-    others = [name for name in native_packages() if name not in written | NEVER_LOADED | {"song-metric"}]
+    others = [
+        name for name in native_packages() if name not in written | NEVER_LOADED | {"song-metric"}
+    ]
     return [use for use in USES if version(use.package)] + [loading(name) for name in others]
 
 
 def version(package: str) -> str:
     "The installed version of a package; '' where there is none."
-    try: return metadata.version(package)
-    except metadata.PackageNotFoundError: return ""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def run_use(use: Use, before=(), timeout: float = 600) -> Outcome:
@@ -134,17 +206,27 @@ def run_use(use: Use, before=(), timeout: float = 600) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **quiet, "NUMBA_CACHE_DIR": folder, "MPLCONFIGDIR": folder}
         try:
-            done = subprocess.run([*before, sys.executable, "-c", use.code], cwd=folder, env=environment,
-                                  timeout=timeout, capture_output=True, text=True, errors="replace")
-        except subprocess.TimeoutExpired: return Outcome(f"not done after {timeout:.0f} s", timeout)
+            done = subprocess.run(
+                [*before, sys.executable, "-c", use.code],
+                cwd=folder,
+                env=environment,
+                timeout=timeout,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+        except subprocess.TimeoutExpired:
+            return Outcome(f"not done after {timeout:.0f} s", timeout)
     return Outcome(ending(done.returncode, done.stderr), time.monotonic() - start)
 
 
 def ending(status: int, errors: str) -> str:
     "An exit status in a word: ok, died (SIGILL), or failed with its last line."
-    if status == 0: return "ok"
-    number = -status if status < 0 else status - 128   # a shell, and some emulators, add 128
-    if number in {s.value for s in signal.Signals}: return f"died ({signal.Signals(number).name})"
+    if status == 0:
+        return "ok"
+    number = -status if status < 0 else status - 128  # a shell, and some emulators, add 128
+    if number in {s.value for s in signal.Signals}:
+        return f"died ({signal.Signals(number).name})"
     last = (errors.strip().splitlines() or [f"status {status}"])[-1]
     return f"failed: {last[:90]}"
 
@@ -152,14 +234,18 @@ def ending(status: int, errors: str) -> str:
 def check(uses, processors: dict, jobs: int = 1, timeout: float = 600, told=print) -> dict:
     "{package: {processor: Outcome}}; `told` gets a line for each use that has ended."
     tasks = [(use, name, before) for use in uses for name, before in processors.items()]
+
     def one(task):
         use, name, before = task
         outcome = run_use(use, before, timeout)
         told(f"{use.package:<24} {name:<14} {outcome.word} ({outcome.seconds:.0f} s)")
         return outcome
-    with ThreadPoolExecutor(jobs) as pool: outcomes = list(pool.map(one, tasks))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        outcomes = list(pool.map(one, tasks))
     found = {use.package: {} for use in uses}
-    for (use, name, _), outcome in zip(tasks, outcomes): found[use.package][name] = outcome
+    for (use, name, _), outcome in zip(tasks, outcomes):
+        found[use.package][name] = outcome
     return found
 
 
@@ -176,8 +262,11 @@ def table(found: dict) -> str:
 
 def broken(found: dict) -> list[str]:
     "Packages that are needed and do not work on some processor."
-    return [package for package, outcomes in found.items()
-            if package not in OPTIONAL and not all(outcome.fine for outcome in outcomes.values())]
+    return [
+        package
+        for package, outcomes in found.items()
+        if package not in OPTIONAL and not all(outcome.fine for outcome in outcomes.values())
+    ]
 
 
 def main(arguments=None) -> int:
@@ -189,14 +278,26 @@ def main(arguments=None) -> int:
     given = parser.parse_args(arguments)
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return print("Old processors are emulated on Linux and x86-64 only.") or 2
-    if not shutil.which(QEMU): return print(MISSING) or 2
-    start, uses = time.monotonic(), [u for u in all_uses() if not given.packages or u.package in given.packages]
-    if not uses: return print(f"None of these is a native package here: {', '.join(given.packages)}.") or 2
-    found = check(uses, PROCESSORS, given.jobs, given.timeout, told=lambda text: print(text, flush=True))
+    if not shutil.which(QEMU):
+        return print(MISSING) or 2
+    start, uses = (
+        time.monotonic(),
+        [u for u in all_uses() if not given.packages or u.package in given.packages],
+    )
+    if not uses:
+        return print(f"None of these is a native package here: {', '.join(given.packages)}.") or 2
+    found = check(
+        uses, PROCESSORS, given.jobs, given.timeout, told=lambda text: print(text, flush=True)
+    )
     print(f"\n{table(found)}\n\nAfter {(time.monotonic() - start) / 60:.1f} minutes: ", end="")
     wrong = broken(found)
-    print(f"these would die, or fail, for some users: {', '.join(wrong)}." if wrong else "all that is needed works.")
+    print(
+        f"these would die, or fail, for some users: {', '.join(wrong)}."
+        if wrong
+        else "all that is needed works."
+    )
     return 1 if wrong else 0
 
 
-if __name__ == "__main__": sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
