@@ -417,10 +417,10 @@ def save_state(path, game, optimizers=(), **facts):
     for i, optimizer in enumerate(optimizers):
         for p, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{p}.{k}": v.contiguous().cpu() for k, v in state.items()}
-    from song_metric.files import written
+    from song_metric.files import atomic_write
 
     about = {k: json.dumps(v) for k, v in facts.items()}
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         save_file(tensors, aside, metadata=about)
 
 

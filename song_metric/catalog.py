@@ -32,7 +32,7 @@ from functools import partial
 import pandas as pd
 
 from .audio import AudioError, read_middle
-from .files import RunError, written
+from .files import RunError, atomic_write
 from .names import one_spelling, plain_text
 from .seen import file_facts
 
@@ -82,7 +82,7 @@ def save_table(table: pd.DataFrame, path) -> None:
     "Write a catalog or a list of rejected files as CSV (UTF-8), whatever characters it holds."
     broken = any(table[name].astype(str).str.contains("\r", regex=False).any() for name in table)
     quoting = csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL  # pandas quotes \n, not \r
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         table.to_csv(
             aside,
             index=False,

@@ -29,7 +29,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .chapters import Notebook
-from .files import file_sha256, relative, state_of
+from .files import file_sha256, relative_path, state_of
 from .pages import rows_of
 from .runs import cache_home, changed_output, home, read_manifest
 
@@ -136,7 +136,7 @@ def folder_digest(folder, skip=()) -> str:
         folders.sort()
         for name in sorted(files):
             path = os.path.join(root, name)
-            line = f"\0{relative(path, folder)}\0{state_of(path)}"
+            line = f"\0{relative_path(path, folder)}\0{state_of(path)}"
             digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 

@@ -13,7 +13,7 @@ __all__ = [
     "chapters",
     "toy_notebook",
     "parse_value",
-    "fits",
+    "matches_type",
     "checked",
     "profiles",
     "load_profile",
@@ -167,7 +167,7 @@ def parse_value(text: str, default):
         return text
 
 
-def fits(value, default) -> bool:
+def matches_type(value, default) -> bool:
     "Whether a value has the type of a parameter's default. A whole number fits a float; True and False fit nothing but a truth value."
     if default is None or value is None:
         return default is None
@@ -212,7 +212,7 @@ def checked(notebooks: list[Notebook], values: dict, *, typed=False) -> dict:
         result[name] = (
             parse_value(value, known[name]) if typed and isinstance(value, str) else value
         )
-        if not fits(result[name], known[name]):
+        if not matches_type(result[name], known[name]):
             raise UsageError(
                 f"The parameter {name} takes {KINDS.get(type(known[name]), 'another kind of value')} (such as {known[name]!r}), not {value!r}."
             )

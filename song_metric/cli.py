@@ -80,10 +80,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .chapters import UsageError, fits, notebooks_folder, parse_value
-from .files import RunError, unwritable, why_not
+from .chapters import UsageError, matches_type, notebooks_folder, parse_value
+from .files import RunError, explain_error, read_json, write_error
 from .pages import best_scores, rows_of
-from .report import json_of, publish, report
+from .report import publish, report
 from .runs import home, read_manifest, run_dir, tool_folders
 
 # %% ../nbs/cli.ipynb #cli-003c
@@ -300,7 +300,7 @@ def publish_command(
 def summarise(folder) -> dict:
     "One run in a few values: profile, source, songs, chapters done, state, time, and each embedding's best score."
     folder = Path(folder)
-    facts = json_of(folder / "run.json") or {}
+    facts = read_json(folder / "run.json") or {}
     done = [
         path.parent.name
         for path in sorted(folder.glob("*/manifest.json"))
@@ -401,7 +401,7 @@ def source_options(function, texts: list[str], data=None) -> dict:
                 + (f"There are: {', '.join(defaults)}." if defaults else "There are none.")
             )
         values[name] = parse_value(text, defaults[name])
-        if not fits(values[name], defaults[name]):
+        if not matches_type(values[name], defaults[name]):
             raise UsageError(
                 f"The parameter {name} takes a value such as {defaults[name]!r}, not {text!r}."
             )
@@ -1158,8 +1158,8 @@ def main(arguments=None) -> None:
         status = 1
         if not error.filename and unwritable_output(error):
             pass
-        elif why_not(error):
-            complain(str(unwritable(error.filename or "The output", error)), 1)
+        elif explain_error(error):
+            complain(str(write_error(error.filename or "The output", error)), 1)
         else:
             raise
     except Exception as error:

@@ -11,21 +11,22 @@ __all__ = [
     "file_digest",
     "file_sha256",
     "error_number",
-    "why_not",
-    "unwritable",
-    "refusals_told",
-    "made_folder",
+    "explain_error",
+    "write_error",
+    "explain_refusals",
+    "make_folder",
     "aside_of",
     "is_device",
-    "settle",
+    "flush_to_disk",
     "put",
-    "written",
+    "atomic_write",
     "tell",
     "take",
     "holder",
-    "alone",
-    "relative",
+    "hold_folder",
+    "relative_path",
     "write_json",
+    "read_json",
     "stat_of",
     "state_of",
 ]
@@ -107,23 +108,23 @@ def error_number(error) -> int | None:
     return int(number[1] or number[2]) if number else None
 
 
-def why_not(error) -> str | None:
+def explain_error(error) -> str | None:
     "Why the system refuses, and what to do; None for an error that is no concern of the user's."
     if getattr(error, "winerror", None) in (32, 33):
         return "another program has it open: close it there"
     return WHY_NOT.get(error_number(error))
 
 
-def unwritable(path, error) -> RunError:
+def write_error(path, error) -> RunError:
     "The sentence for a file or folder that cannot be written because of the system's `error`."
-    reason = why_not(error) or getattr(error, "strerror", None) or error
+    reason = explain_error(error) or getattr(error, "strerror", None) or error
     if isinstance(error, FileNotFoundError):
         reason = f"no file can be made there: {ELSEWHERE[3:]}"
     return RunError(f"{str(path)!r} cannot be written, because {reason}.")
 
 
 @contextmanager
-def refusals_told(path):
+def explain_refusals(path):
     "Context manager: what the system refuses inside is a `RunError` about `path`."
     try:
         yield
@@ -131,14 +132,14 @@ def refusals_told(path):
         raise
     except Exception as error:
         if isinstance(error, OSError) or error_number(error):
-            raise unwritable(path, error) from None
+            raise write_error(path, error) from None
         raise
 
 
 # %% ../nbs/files.ipynb #files-011d
-def made_folder(path) -> Path:
+def make_folder(path) -> Path:
     "The folder `path`, made with those above it where need be; a `RunError` where it cannot be."
-    with refusals_told(path):
+    with explain_refusals(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 
@@ -158,7 +159,7 @@ def is_device(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def settle(path) -> None:
+def flush_to_disk(path) -> None:
     "Wait until what was written to a file is on the disk."
     with open(path, "r+b") as file:
         os.fsync(file.fileno())
@@ -166,7 +167,7 @@ def settle(path) -> None:
 
 def put(aside: Path, place: Path) -> None:
     "Put a file, once it is on the disk, in the place of another, with the permissions of that."
-    settle(aside)
+    flush_to_disk(aside)
     if is_device(place):
         with open(aside, "rb") as source, open(place, "wb") as target:
             shutil.copyfileobj(source, target)
@@ -178,14 +179,14 @@ def put(aside: Path, place: Path) -> None:
 
 # %% ../nbs/files.ipynb #files-011d2
 @contextmanager
-def written(path):
+def atomic_write(path):
     """Context manager: a passing file beside `path` to write to, which replaces `path` in the end.
 
     After an error, `path` is as it was before. What the system refuses is a `RunError`.
     """
-    made_folder(Path(path).parent)
+    make_folder(Path(path).parent)
     place = Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
-    with refusals_told(path):
+    with explain_refusals(path):
         aside = aside_of(place)
         try:
             yield aside
@@ -236,14 +237,14 @@ def holder(folder: Path) -> str:
 
 
 @contextmanager
-def alone(folder, busy: str, wait: bool = False):
+def hold_folder(folder, busy: str, wait: bool = False):
     """Context manager: the folder, made where need be, belongs to this process inside.
 
     Where another holds it, the sentence `busy`, in which `{process}` is that one's number, is a
     `RunError`; or, to `wait`, is printed.
     """
-    folder = made_folder(folder)
-    with refusals_told(folder):
+    folder = make_folder(folder)
+    with explain_refusals(folder):
         try:
             lock = take(folder)
         except Timeout:
@@ -264,7 +265,7 @@ def alone(folder, busy: str, wait: bool = False):
 
 
 # %% ../nbs/files.ipynb #files-021c
-def relative(path, folder, rules=os.path) -> str:
+def relative_path(path, folder, rules=os.path) -> str:
     "`path` as seen from `folder`, with forward slashes; absolute where no relative path leads there (another drive). `rules`: `ntpath` for those of Windows."
     try:
         seen = rules.relpath(path, folder)
@@ -275,10 +276,18 @@ def relative(path, folder, rules=os.path) -> str:
 
 # %% ../nbs/files.ipynb #files-013
 def write_json(path, value) -> None:
-    "Write `value` as JSON to `path`, whole or not at all (`written`)."
+    "Write `value` as JSON to `path`, whole or not at all (`atomic_write`)."
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
-    with written(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def read_json(path) -> dict | None:
+    "The JSON object in a file, or None."
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def stat_of(path) -> list[int]:

@@ -54,7 +54,7 @@ import numpy as np
 import soundfile as sf
 
 from .audio import AudioError, read_middle
-from .files import RunError, relative, written
+from .files import RunError, atomic_write, relative_path
 from .names import plain_text
 from .space import SongSpace
 from .workers import Crash, in_parallel
@@ -277,7 +277,7 @@ def map_data(space: SongSpace, positions, title: str, folder, facts: dict, **mor
     "All that the page shows, ready for JSON; paths as seen from `folder`."
     genres, own = genre_table(space, positions)
     columns = {name: space.songs[name].tolist() for name in ("song_id", "title", "artist", "album")}
-    paths = [relative(path, folder) if path else "" for path in space.songs["path"]]
+    paths = [relative_path(path, folder) if path else "" for path in space.songs["path"]]
     artists = np.where(space.known, space.artists, -1).tolist()
     return dict(
         title=title,
@@ -1004,7 +1004,7 @@ def write_map(
         seed=seed,
         of=of,
     )
-    with written(out) as aside:
+    with atomic_write(out) as aside:
         aside.write_text(page(data, space.vectors, texts), encoding="utf-8", newline="\n")
     return dict(
         bytes=out.stat().st_size,

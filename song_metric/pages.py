@@ -57,7 +57,7 @@ from html import escape
 from importlib import metadata
 from pathlib import Path
 
-from .files import RunError, written
+from .files import RunError, atomic_write
 from .runs import outputs, read_manifest
 from .workers import Crash, in_parallel
 
@@ -792,7 +792,7 @@ def run_page(run) -> str:
 # %% ../nbs/pages.ipynb #pages-028
 def convert(folder: Path, links: str) -> None:
     "Write a chapter's page."
-    with written(folder / "notebook.html") as aside:
+    with atomic_write(folder / "notebook.html") as aside:
         aside.write_text(chapter_page(folder / "notebook.ipynb", links), encoding="utf-8")
 
 
@@ -819,6 +819,6 @@ def write_pages(run) -> Path:
         if isinstance(result, Crash):
             raise RunError(f"The page of {folder.name} could not be made: {result}.")
     target = run / "report.html"
-    with written(target) as aside:
+    with atomic_write(target) as aside:
         aside.write_text(run_page(run), encoding="utf-8")
     return target

@@ -45,7 +45,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from .files import RunError, relative, write_json, written
+from .files import RunError, atomic_write, relative_path, write_json
 from .names import plain_text
 from .space import SongSpace
 
@@ -250,9 +250,11 @@ class Playlist:
             )
         for row in rows:
             row["path"] = row["path"] and (
-                os.path.abspath(row["path"]) if absolute else relative(row["path"], path.parent)
+                os.path.abspath(row["path"])
+                if absolute
+                else relative_path(row["path"], path.parent)
             )
-        with written(path) as aside:
+        with atomic_write(path) as aside:
             WRITERS[path.suffix](self.name, rows, aside)
         return path
 

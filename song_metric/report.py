@@ -34,12 +34,10 @@ __all__ = [
     "score_table",
     "print_results",
     "report",
-    "json_of",
 ]
 
 # %% ../nbs/report.ipynb #report-002
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -74,13 +72,14 @@ from song_metric.chapters import (
 )
 from song_metric.files import (
     RunError,
-    alone,
-    made_folder,
-    relative,
-    unwritable,
-    why_not,
+    atomic_write,
+    explain_error,
+    hold_folder,
+    make_folder,
+    read_json,
+    relative_path,
+    write_error,
     write_json,
-    written,
 )
 
 from .pages import duration, rows_of, verdict, write_pages
@@ -116,7 +115,7 @@ def default_run(profile: str, source: str, data: str, label: str = "") -> str:
 def locked(folder):
     "Context manager: the run's folder is this process's inside; a `RunError` where it is another's."
     busy = f"Another report (process {{process}}) is at work on the run {Path(folder).name}: "
-    return alone(folder, busy + "wait for it, or name another run with --run.")
+    return hold_folder(folder, busy + "wait for it, or name another run with --run.")
 
 
 # %% ../nbs/report.ipynb #report-041
@@ -166,7 +165,7 @@ class Screen:
 # %% ../nbs/report.ipynb #report-043
 def tidy_streams(path) -> None:
     "In the executed notebook at `path`, join each cell's pieces of one stream and keep only the last state of its progress bars."
-    notebook = json_of(path)
+    notebook = read_json(path)
     if notebook is None:
         return  # a full disk has cut it short
     for cell in notebook["cells"]:
@@ -260,7 +259,7 @@ def failure(notebook: Notebook, error, executed) -> RunError:
         )
     if error.ename in sentences():
         return RunError(f"Chapter {notebook.name} stopped: {error.evalue}\n{where}.")
-    if why := why_not(error.evalue):
+    if why := explain_error(error.evalue):
         return RunError(
             f"Chapter {notebook.name} stopped, because {why} ({error.evalue}).\n{where}."
         )
@@ -305,7 +304,7 @@ def execute(notebook: Notebook, folder, parameters: dict, screen: Screen) -> Non
     except (RuntimeError, TimeoutError) as error:
         raise failure(notebook, error, target) from error
     except OSError as error:
-        raise unwritable(target, error) from error
+        raise write_error(target, error) from error
     finally:
         screen.close()
         if target.exists():
@@ -318,12 +317,12 @@ def run_chapter(
 ) -> dict:
     "Run a chapter, complete its manifest with parameters and digests, and return it. A `RunError` when it fails or leaves no manifest."
     folder, start = Path(folder), time.perf_counter()
-    made_folder(folder)
+    make_folder(folder)
     sounds = sounds_digest(folder.parent)
     if (folder / "manifest.json").exists():
         os.replace(folder / "manifest.json", folder / ".previous.json")
     (folder / "notebook.html").unlink(missing_ok=True)
-    given = {**parameters, "run": relative(folder.parent, notebook.path.parent)}
+    given = {**parameters, "run": relative_path(folder.parent, notebook.path.parent)}
     execute(
         notebook,
         folder,
@@ -578,7 +577,7 @@ def publish(profile="demo", run=None, overrides=None, *, nbs=None, root=None) ->
         raise RunError(
             f"The run {plan.folder.name} is none that is published: publish a profile as it stands, with its own source."
         )
-    if (json_of(plan.folder / "run.json") or {}).get("state") != "complete":
+    if (read_json(plan.folder / "run.json") or {}).get("state") != "complete":
         raise RunError(f"The run {plan.folder.name} is not finished: make the report first.")
     copied = []
     for chapter, patterns in SHARED.items():
@@ -593,7 +592,7 @@ def copy_where_different(source: Path, target: Path) -> bool:
     "Copy a file over another that is not there, or differs; whether it did."
     if target.exists() and target.read_bytes() == source.read_bytes():
         return False
-    with written(target) as aside:
+    with atomic_write(target) as aside:
         shutil.copyfile(source, aside)
     return True
 
@@ -657,7 +656,7 @@ def report(
                 )
             raise
         reproduction = check_published(plan)
-        if ran or (json_of(plan.folder / "run.json") or {}).get("state") != "complete":
+        if ran or (read_json(plan.folder / "run.json") or {}).get("state") != "complete":
             record(
                 plan,
                 "complete",
@@ -674,11 +673,3 @@ def report(
     )
     console.print(Text(page.as_uri(), "dim"), soft_wrap=True)
     return page
-
-
-def json_of(path) -> dict | None:
-    "The JSON object in a file, or None."
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

@@ -38,7 +38,7 @@ from datetime import UTC, datetime
 from importlib import metadata, util
 from pathlib import Path
 
-from .files import RunError, file_sha256, made_folder, stat_of, write_json
+from .files import RunError, file_sha256, make_folder, stat_of, write_json
 
 
 # %% ../nbs/runs.ipynb #runs-007
@@ -279,7 +279,7 @@ class Chapter:
             time.perf_counter(),
             datetime.now(UTC),
         )
-        made_folder(self.folder)
+        make_folder(self.folder)
         if (self.folder / "manifest.json").exists():
             os.replace(self.folder / "manifest.json", self.folder / ".previous.json")
 
@@ -292,7 +292,7 @@ class Chapter:
     def path(self, artifact: str) -> Path:
         "Where to write an artefact (a path relative to the chapter's folder); parent folders are made."
         path = self.folder / artifact
-        made_folder(path.parent)
+        make_folder(path.parent)
         self.paths.add(Path(artifact).as_posix())
         return path
 

@@ -88,12 +88,12 @@ from song_metric.catalog import (
 )
 from song_metric.files import (
     RunError,
-    alone,
+    explain_refusals,
     file_digest,
-    made_folder,
-    refusals_told,
-    relative,
-    settle,
+    flush_to_disk,
+    hold_folder,
+    make_folder,
+    relative_path,
     write_json,
 )
 
@@ -209,7 +209,7 @@ def sound_files(files, root=None) -> list[tuple[str, Path]]:
             raise RunError(f"There is no file {str(given)!r}.")
         for path in [given / name for name in candidates(given)[0]] if given.is_dir() else [given]:
             base = Path(root) if root else given if given.is_dir() else given.parent
-            found.append((relative(path, base), path))
+            found.append((relative_path(path, base), path))
     return found
 
 
@@ -589,7 +589,7 @@ def save(self, folder, paths: bool = True) -> Path:
 def space_locked(folder: Path):
     "Context manager: the space in a folder is this process's inside; another's is waited for."
     busy = f"Another process (number {{process}}) is at work on the space in {str(folder)!r}: "
-    return alone(folder, busy + "waiting for it.", wait=True)
+    return hold_folder(folder, busy + "waiting for it.", wait=True)
 
 
 def save_of(folder: Path) -> str | None:
@@ -622,8 +622,8 @@ def replace_space(self, folder: Path, paths: bool = True) -> None:
     if self.encoder_path and not Path(self.encoder_path).exists():
         self.encoder_path = encoder
     try:
-        with refusals_told(folder):
-            write_parts(self, made_folder(aside), folder.resolve() if paths else None)
+        with explain_refusals(folder):
+            write_parts(self, make_folder(aside), folder.resolve() if paths else None)
             facts = saved_facts(self, aside)
             os.replace(aside, folder / f".{facts['save']}")
         write_json(folder / "space.json", facts)
@@ -661,7 +661,7 @@ def clear_up(folder: Path, name: str | None) -> None:
 # %% ../nbs/space.ipynb #space-031c
 def write_parts(self, aside: Path, base: Path | None) -> None:
     "Write the space's files into `aside`; the songs' paths as seen from the folder `base`, or none."
-    places = [relative(path, base) if base and path else "" for path in self.songs["path"]]
+    places = [relative_path(path, base) if base and path else "" for path in self.songs["path"]]
     save_table(self.songs.assign(path=places), aside / "songs.csv")
     np.save(aside / "vectors.npy", self.vectors)
     if self.encoder_path and not keeps_encoder(self, aside.parent):
@@ -671,7 +671,7 @@ def write_parts(self, aside: Path, base: Path | None) -> None:
 
         faiss.serialize_index(self.index).tofile(aside / "index.faiss")
     for path in aside.iterdir():
-        settle(path)
+        flush_to_disk(path)
 
 
 def keeps_encoder(self, folder: Path) -> bool:

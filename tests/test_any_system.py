@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from song_metric import cli, report, runs
-from song_metric.files import RunError, relative
+from song_metric.files import RunError, relative_path
 from song_metric.runs import cache_home, tool_folders, usual_places
 from song_metric.space import SongSpace
 
@@ -179,14 +179,16 @@ def test_no_cache_without_a_home_is_said(monkeypatch, tmp_path):
 )
 def test_paths_between_drives_by_windows_rules(path, folder, seen):
     "Windows' own path rules (ntpath), wherever this runs: no Windows has been tried here."
-    assert relative(path, folder, ntpath) == seen
+    assert relative_path(path, folder, ntpath) == seen
 
 
 def test_a_chapter_is_told_of_a_run_on_another_drive(monkeypatch, tmp_path):
     "`run_chapter`'s own call, by Windows' rules: it must not fail where no relative path exists."
     given = {}
     monkeypatch.setattr(
-        report, "relative", lambda path, folder: relative(r"D:\runs\demo", r"C:\nbs", ntpath)
+        report,
+        "relative_path",
+        lambda path, folder: relative_path(r"D:\runs\demo", r"C:\nbs", ntpath),
     )
     monkeypatch.setattr(
         report, "execute", lambda notebook, folder, parameters, screen: given.update(parameters)
@@ -204,7 +206,7 @@ def test_one_helper_makes_relative_paths():
         for path in package.rglob("*.py")
         for _ in range(path.read_text(encoding="utf-8").count("relpath("))
     ]
-    assert uses == ["runs.py"]
+    assert uses == ["files.py"]
 
 
 def test_pages_where_this_python_has_no_templates(monkeypatch, tmp_path):

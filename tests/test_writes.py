@@ -28,7 +28,7 @@ from song_metric.catalog import save_table
 from song_metric.changes import folder_digest, reason_to_run, sounds_digest
 from song_metric.chapters import read_notebook
 from song_metric.cli import main
-from song_metric.files import RunError, alone, write_json, written
+from song_metric.files import RunError, atomic_write, hold_folder, write_json
 from song_metric.map import write_map
 from song_metric.pages import write_pages
 from song_metric.playlists import Playlist
@@ -142,7 +142,7 @@ def test_an_error_of_ones_own_is_not_taken_for_the_disks(tmp_path):
     (tmp_path / "a").write_text("kept")
     for error in (ValueError("7"), KeyboardInterrupt()):
         with pytest.raises(type(error)):
-            with written(tmp_path / "a") as aside:
+            with atomic_write(tmp_path / "a") as aside:
                 aside.write_text("half")
                 raise error
     assert (tmp_path / "a").read_text() == "kept" and os.listdir(tmp_path) == ["a"]
@@ -262,7 +262,7 @@ def test_an_executed_notebook_that_a_full_disk_has_cut_is_let_be(tmp_path):
     assert os.listdir(tmp_path) == ["notebook.ipynb"]
 
 
-HOLD = "import sys, time; from song_metric.runs import alone\nwith alone(sys.argv[1], 'taken'): print('mine', flush=True); time.sleep(60)"
+HOLD = "import sys, time; from song_metric.files import hold_folder\nwith hold_folder(sys.argv[1], 'taken'): print('mine', flush=True); time.sleep(60)"
 
 
 @pytest.mark.skipif(not POSIX, reason="kill -9")
@@ -272,13 +272,13 @@ def test_a_lock_ends_with_its_process(tmp_path):
     )
     assert held.stdout.readline() == "mine\n"
     with pytest.raises(RunError, match=f"process {held.pid} is at work"):
-        with alone(tmp_path / "run", "process {process} is at work"):
+        with hold_folder(tmp_path / "run", "process {process} is at work"):
             pass
     held.send_signal(signal.SIGKILL)
     held.wait()
-    with alone(tmp_path / "run", "taken"):
+    with hold_folder(tmp_path / "run", "taken"):
         with pytest.raises(RunError, match=f"process {os.getpid()} is"):
-            with alone(tmp_path / "run", "process {process} is at work"):
+            with hold_folder(tmp_path / "run", "process {process} is at work"):
                 pass
 
 
@@ -288,11 +288,11 @@ def test_a_disk_without_locks_gets_a_file_in_their_place(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
     monkeypatch.setattr(filelock.SoftFileLock, "acquire", filelock.BaseFileLock.acquire)
-    with alone(tmp_path, "taken"):
+    with hold_folder(tmp_path, "taken"):
         with pytest.raises(RunError, match="taken"):
-            with alone(tmp_path, "taken"):
+            with hold_folder(tmp_path, "taken"):
                 pass
-    with alone(tmp_path, "taken"):
+    with hold_folder(tmp_path, "taken"):
         pass
     assert "knows no locks" in capsys.readouterr().err
 

@@ -46,7 +46,7 @@ import mutagen.asf
 
 from ..audio import AudioError, open_ffmpeg
 from ..catalog import sound_facts, with_facts
-from ..files import RunError, relative
+from ..files import RunError, relative_path
 from ..names import plain_text, same_name
 from ..seen import file_facts
 
@@ -102,7 +102,7 @@ def candidates(folder) -> tuple[list[str], list[dict]]:
     def unreadable(error):
         rejected.append(
             dict(
-                path=shown(relative(error.filename, folder)),
+                path=shown(relative_path(error.filename, folder)),
                 reason=f"a folder that cannot be read: {error.strerror}",
             )
         )
@@ -116,7 +116,7 @@ def candidates(folder) -> tuple[list[str], list[dict]]:
         folders[:] = sorted(name for name in folders if not is_system_folder(name))
         named = [name for name in folders if Path(name).suffix[1:].lower() in SOUNDS]
         names = [name for name in files if not is_companion(name)]
-        found += [relative(os.path.join(here, name), folder) for name in names + named]
+        found += [relative_path(os.path.join(here, name), folder) for name in names + named]
     return sorted(found), rejected
 
 
