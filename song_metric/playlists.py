@@ -5,6 +5,9 @@
 # %% auto #0
 __all__ = [
     "TURN",
+    "CORRIDOR",
+    "WIDTH",
+    "SPACING",
     "LENGTHS",
     "COUNTS",
     "WRITERS",
@@ -51,6 +54,9 @@ from .space import SongSpace
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-006
 TURN = 0.5  # weight of turns against steps
+CORRIDOR = 600  # songs between two that a path may take
+WIDTH = 40  # songs that are weighed for each place of a path, with turns
+SPACING = 3  # songs within which no artist stands twice
 
 
 def step_cost(squared):
@@ -73,7 +79,7 @@ LENGTHS = ("strain", "largest_step", "mean_step", "unevenness", "mean_turn")
 COUNTS = ("genre_changes", "artist_repeats")
 
 
-def fluidity(space: SongSpace, songs, spacing: int = 3) -> dict:
+def fluidity(space: SongSpace, songs, spacing: int = SPACING) -> dict:
     "How fluid a playlist (positions) is: strain, largest and mean step, unevenness (deviation / mean), mean turn in degrees, changes of genre, artists repeated within `spacing` songs; all 0 for fewer than two songs."
     songs = np.asarray(songs, int)
     if len(songs) < 2:
@@ -103,7 +109,7 @@ def fluidity(space: SongSpace, songs, spacing: int = 3) -> dict:
 
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-009
-def corridor(space: SongSpace, a: int, b: int, most: int = 600, without=()) -> np.ndarray:
+def corridor(space: SongSpace, a: int, b: int, most: int = CORRIDOR, without=()) -> np.ndarray:
     "Positions of `a`, of the `most` songs with the least detour between `a` and `b`, by how far along they are, and of `b`."
     far = [
         np.sqrt((space.squares - 2 * (space.vectors @ space.vectors[i]) + space.squares[i]).clip(0))
@@ -174,7 +180,7 @@ def songs_between(
 
     Without `copies`, none is a copy of another, of an end or of a song in `without`.
     """
-    most = max(600, 2 * n)
+    most = max(CORRIDOR, 2 * n)
     while True:
         songs = corridor(space, a, b, most, without)
         if copies:
@@ -186,7 +192,7 @@ def songs_between(
 
 
 def fluid_way(
-    space: SongSpace, a: int, b: int, n: int, width: int = 40, without=(), copies: bool = False
+    space: SongSpace, a: int, b: int, n: int, width: int = WIDTH, without=(), copies: bool = False
 ) -> list[int]:
     "Positions of a fluid playlist of exactly `n` songs from `a` to `b`, none a copy of another unless `copies`. Where too few artists lie between to keep them apart, artists do not count; a `RunError` where there are too few songs."
     if n < 2 or a == b:
@@ -227,7 +233,7 @@ class Playlist:
     def __len__(self):
         return len(self.songs)
 
-    def score(self, spacing: int = 3) -> dict:
+    def score(self, spacing: int = SPACING) -> dict:
         return fluidity(self.space, self.songs, spacing)
 
     def table(self) -> pd.DataFrame:
