@@ -7,6 +7,7 @@ __all__ = [
     "SEEN",
     "PASSING",
     "DECODING",
+    "LOOKING",
     "open_known",
     "forget",
     "recall",
@@ -88,17 +89,18 @@ PASSING = re.compile(  # reasons that may have passed by the next time
 
 
 DECODING = ("song_metric.audio",)  # the modules that decide what a file sounds like
+LOOKING = (*DECODING, "song_metric.tags")  # and what its tags say
 
 
 def looking_code(look) -> str:
     """Checksum of all that facts depend on besides the file.
 
-    It is of the sources of the modules in `DECODING` and of that which `look` is from, and of the
+    It is of the sources of the modules in `LOOKING` and of that which `look` is from, and of the
     versions of the libraries that decode.
     """
     module = sys.modules.get(getattr(look, "func", look).__module__)
     files = {
-        *(find_spec(name).origin for name in DECODING),
+        *(find_spec(name).origin for name in LOOKING),
         getattr(module, "__file__", None) or "",
     }
     sources = sorted(file_sha256(path) for path in files if os.path.isfile(path))

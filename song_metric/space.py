@@ -101,6 +101,7 @@ from .audio import AudioError, read_middle
 from .names import one_spelling, plain_text, same_name
 from .runs import read_artifact
 from .spectrograms import SpectrogramSettings, load_settings, song_examples
+from .tags import find_candidates, folder_label, path_text, read_tags
 from .workers import Crash, in_parallel
 
 # %% ../nbs/space.ipynb #space-005
@@ -170,21 +171,18 @@ def build_index(vectors, target: float = 0.99, k: int = 10, seed: int = 0):
 # %% ../nbs/space.ipynb #space-013
 def read_song(song: tuple, settings: SpectrogramSettings, seed: int = 0):
     "(catalog row, sound, examples) of a song given as (song_id, path); a rejected row (path, reason) where it cannot be used."
-    from song_metric.sources.folder import read_tags, shown, song_label
-
     song_id, path = song
     try:
         sound, _, duration = read_middle(path, settings.preview_seconds, settings.sample_rate)
         examples, tags = song_examples(sound, settings, song_id, seed), read_tags(path)
     except AudioError as error:
-        return dict(path=shown(path), reason=str(error))
+        return dict(path=path_text(path), reason=str(error))
     except Exception as error:
         return dict(
-            path=shown(path), reason=f"cannot be read: {plain_text(error) or type(error).__name__}"
+            path=path_text(path),
+            reason=f"cannot be read: {plain_text(error) or type(error).__name__}",
         )  # whatever a decoder may do, the others go on
-    label = tags.get("genre") or (
-        song_label(song_id, "folder", tags) if "/" in song_id else "unlabelled"
-    )
+    label = tags.get("genre") or folder_label(song_id) or "unlabelled"
     row = dict(
         song_id=song_id,
         path=str(Path(path).resolve()),
@@ -201,13 +199,13 @@ def read_song(song: tuple, settings: SpectrogramSettings, seed: int = 0):
 
 def sound_files(files, root=None) -> list[tuple[str, Path]]:
     "(song_id, path) of files and of all sound files in folders: the id is the path below `root`, below the folder given, or the file's name. A `RunError` for what is not there."
-    from song_metric.sources.folder import candidates
-
     found = []
     for given in map(Path, files):
         if not given.exists():
             raise RunError(f"There is no file {str(given)!r}.")
-        for path in [given / name for name in candidates(given)[0]] if given.is_dir() else [given]:
+        for path in (
+            [given / name for name in find_candidates(given)[0]] if given.is_dir() else [given]
+        ):
             base = Path(root) if root else given if given.is_dir() else given.parent
             found.append((relative_path(path, base), path))
     return found
@@ -216,11 +214,9 @@ def sound_files(files, root=None) -> list[tuple[str, Path]]:
 # %% ../nbs/space.ipynb #space-013c
 def read_each(songs: list[tuple], settings: SpectrogramSettings, seed: int = 0, workers: int = 1):
     "Yield `read_song` of each (song_id, path), computed by workers; a decoder that dies of a song is its reason."
-    from song_metric.sources.folder import shown
-
     read = partial(read_song, settings=settings, seed=seed)
     for (_, path), found in zip(songs, in_parallel(read, songs, workers, "reading songs")):
-        yield dict(path=shown(path), reason=str(found)) if isinstance(found, Crash) else found
+        yield dict(path=path_text(path), reason=str(found)) if isinstance(found, Crash) else found
 
 
 # %% ../nbs/space.ipynb #space-015
@@ -463,8 +459,6 @@ def _artist(self, query, own: int | None) -> int:
         return int(self.artists[own]) if self.known[own] else -1
     if isinstance(query, np.ndarray):
         return -1
-    from song_metric.sources.folder import read_tags
-
     same = self.songs["artist"].map(same_name) == same_name(read_tags(query).get("artist", ""))
     return int(self.artists[same.to_numpy().argmax()]) if (same & self.known).any() else -1
 

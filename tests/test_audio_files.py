@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 
 from song_metric.audio import AudioError, CountedMP3, Stream, blocks_of, open_sound, read_middle
-from song_metric.sources.folder import read_tags
+from song_metric.tags import read_tags
 
 RATE = 22050
 TAG = b"ID3\4\0\0\0\0\0\x0aTIT2\0\0\0\0\0\0"

@@ -19,7 +19,7 @@ from song_metric.catalog import (
 )
 from song_metric.files import RunError
 from song_metric.sources.folder import catalog as folder_catalog
-from song_metric.sources.folder import read_tags
+from song_metric.tags import read_tags
 
 RATE = 22050
 USED, PASSED_OVER = "used", "passed over"

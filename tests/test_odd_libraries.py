@@ -10,9 +10,9 @@ from song_metric.catalog import build_catalog, load_table, require_enough, save_
 from song_metric.files import RunError
 from song_metric.report import make_plan
 from song_metric.runs import run_dir
-from song_metric.sources.folder import candidates
 from song_metric.sources.table import load_rows, path_of_uri, row_path
 from song_metric.splits import split_songs
+from song_metric.tags import find_candidates
 
 RATE = 22050
 CONTROLS = [chr(code) for code in (*range(33), 0x7F, 0x85, 0xA0, 0x2028, 0x2029, 0xFEFF)]
@@ -67,7 +67,7 @@ def touch(folder, *names):
 def test_pictures_of_macos_folders_are_no_songs(tmp_path):
     touch(tmp_path, "Icon\r", "a/Icon\r", "a/Icon\uf00d", "a/Icon:0d")
     touch(tmp_path, "a/Icon", "a/x\ry.flac", "a/Icon\r.flac")
-    assert candidates(tmp_path) == (["a/Icon", "a/Icon\r.flac", "a/x\ry.flac"], [])
+    assert find_candidates(tmp_path) == (["a/Icon", "a/Icon\r.flac", "a/x\ry.flac"], [])
 
 
 SYSTEM = """$RECYCLE.BIN/S-1-5-21-1, $Recycle.Bin, RECYCLER/S-1-5-21-7-500, System Volume Information,
@@ -80,7 +80,7 @@ def test_bins_and_system_folders_are_not_entered(tmp_path):
     bands = ["$uicideboy$", "@onefive", "#1 Hits", "Recycled", "Snapshot", "Found", "Lost", "S-1"]
     folders = SYSTEM.replace("\n", " ").split(", ")
     touch(tmp_path, *(f"{name}/x.flac" for name in [*bands, *folders]))
-    assert candidates(tmp_path) == (sorted(f"{name}/x.flac" for name in bands), [])
+    assert find_candidates(tmp_path) == (sorted(f"{name}/x.flac" for name in bands), [])
 
 
 ROWS = [dict(path=f"rock/{i}.wav", genre="Rock, 1,5") for i in range(3)]

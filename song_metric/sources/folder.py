@@ -6,23 +6,8 @@
 __all__ = [
     "SOURCE",
     "LABELS",
-    "COMPANIONS",
-    "SYSTEM_FOLDERS",
-    "NUMBERED",
-    "ICON",
-    "SOUNDS",
-    "ID3_NAMES",
-    "ASF_NAMES",
-    "TAG_READERS",
     "GENRES",
     "KNOWN_GENRES",
-    "is_system_folder",
-    "is_companion",
-    "candidates",
-    "shown",
-    "tag_values",
-    "ffmpeg_tags",
-    "read_tags",
     "genre_key",
     "last_words",
     "genre_of",
@@ -40,15 +25,12 @@ import re
 from functools import lru_cache, partial
 from pathlib import Path
 
-import mutagen
-import mutagen.apev2
-import mutagen.asf
-
-from ..audio import AudioError, open_ffmpeg
+from ..audio import AudioError
 from ..catalog import sound_facts, with_facts
-from ..files import RunError, relative_path
+from ..files import RunError
 from ..names import plain_text, same_name
 from ..seen import file_facts
+from ..tags import find_candidates, folder_label, path_text, read_tags
 
 # %% ../../nbs/sources/folder.ipynb #folder-006
 SOURCE = dict(
@@ -62,121 +44,6 @@ SOURCE = dict(
     command="song-metric report --source folder --data ~/Music --label genre",
 )
 LABELS = ("folder", "genre", "album", "artist")
-
-# %% ../../nbs/sources/folder.ipynb #folder-008
-COMPANIONS = frozenset(
-    """jpg jpeg png gif bmp webp tif tiff svg heic ico txt md rst rtf nfo csv tsv json yaml yml xml html htm log cue m3u m3u8 pls xspf sfv md5 sha1 sha256 ffp
-    accurip lrc srt pdf doc docx odt epub url webloc lnk ini db torrent zip rar 7z tar gz xz bz2 asc sig py ipynb mid midi sf2 part""".split()
-)
-SYSTEM_FOLDERS = frozenset(
-    """$recycle.bin, recycle.bin, $winreagent, $windows.~bt, $windows.~ws, $sysreset,
-system volume information, windowsimagebackup, config.msi, msocache, lost+found, lost.dir, __macosx,
-backups.backupdb, network trash folder, temporary items, thevolumesettingsfolder, files_trashbin,
-files_versions, #recycle, #snapshot, ~snapshot, @recycle, @recently-snapshot, @sharebin, @sharesnap,
-@eadir, @tmp, @__thumb, @upload_cache, @transcode""".replace("\n", " ").split(", ")
-)
-NUMBERED = (
-    r"s-1-5-\d+(-\d+)*|found\.\d{3}|@gmt-\d{4}\.\d\d\.\d\d-.*"  # XP's bins, chkdsk, shadow copies
-)
-ICON = r"Icon(\r|\uf00d|:0d)"  # a folder's own picture on macOS, there and on network drives
-
-
-def is_system_folder(name: str) -> bool:
-    "Whether a folder is hidden, a bin, a snapshot or the system's own, by its `name`."
-    name = name.casefold()
-    return (
-        name.startswith(".") or name in SYSTEM_FOLDERS or re.fullmatch(NUMBERED, name) is not None
-    )
-
-
-def is_companion(name: str) -> bool:
-    "Whether a file is hidden, or what usually lies beside music, by its `name`."
-    ending = Path(name).suffix[1:].lower()
-    return name.startswith(".") or ending in COMPANIONS or re.fullmatch(ICON, name) is not None
-
-
-def candidates(folder) -> tuple[list[str], list[dict]]:
-    "Relative POSIX paths of the files that may be music, sorted, and rejected rows for folders that cannot be read."
-    found, rejected, seen = [], [], set()
-
-    def unreadable(error):
-        rejected.append(
-            dict(
-                path=shown(relative_path(error.filename, folder)),
-                reason=f"a folder that cannot be read: {error.strerror}",
-            )
-        )
-
-    for here, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
-        there = os.stat(here)
-        if (there.st_dev, there.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((there.st_dev, there.st_ino))
-        folders[:] = sorted(name for name in folders if not is_system_folder(name))
-        named = [name for name in folders if Path(name).suffix[1:].lower() in SOUNDS]
-        names = [name for name in files if not is_companion(name)]
-        found += [relative_path(os.path.join(here, name), folder) for name in names + named]
-    return sorted(found), rejected
-
-
-SOUNDS = frozenset(
-    "wav wave flac ogg oga opus mp3 mp2 aif aiff aifc au snd caf m4a aac wma".split()
-)
-
-
-def shown(name) -> str:
-    "A file's name as text: bytes that are no UTF-8 become \\xNN."
-    return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
-
-
-# %% ../../nbs/sources/folder.ipynb #folder-012
-ID3_NAMES = dict(genre="TCON", artist="TPE1", album="TALB", title="TIT2")
-ASF_NAMES = dict(
-    genre="WM/Genre", artist="Author", album="WM/AlbumTitle", title="Title"
-)  # Windows Media
-
-
-def tag_values(tags, name: str) -> list[str]:
-    "The values of a tag, of mutagen's tags of any kind; an empty list where there are none."
-    if isinstance(tags, mutagen.asf.ASFTags):
-        return [str(value) for value in tags.get(ASF_NAMES[name]) or []]
-    if not hasattr(tags, "getall"):
-        return list((tags or {}).get(name) or [])
-    frame = tags.get(ID3_NAMES[name])  # ID3
-    return list(frame.genres if name == "genre" else frame.text) if frame else []
-
-
-def ffmpeg_tags(path) -> dict[str, list[str]]:
-    "The tags that FFmpeg finds in a sound file, by name in small letters."
-    with open_ffmpeg(path) as (container, stream):
-        return {
-            name.lower(): [text]
-            for name, text in [*stream.metadata.items(), *container.metadata.items()]
-        }
-
-
-TAG_READERS = [lambda path: mutagen.File(path, easy=True).tags, mutagen.apev2.APEv2, ffmpeg_tags]
-
-
-def read_tags(path) -> dict[str, str]:
-    "The tags genre, artist, album and title of a sound file, those that it has, as plain text."
-    found = {}
-    for read in TAG_READERS:
-        if found and read is ffmpeg_tags:
-            break
-        try:
-            tags = read(path)
-            for name in ID3_NAMES:
-                found[name] = found.get(name) or tag_values(tags, name)
-        except Exception:
-            pass  # a broken tag is no reason to leave a song out
-        found = {name: values for name, values in found.items() if values}
-    texts = {
-        name: "; ".join(values) if name == "genre" else values[0] for name, values in found.items()
-    }
-    return {name: plain_text(text) for name, text in texts.items() if plain_text(text)}
-
 
 # %% ../../nbs/sources/folder.ipynb #folder-015
 GENRES = {
@@ -251,7 +118,7 @@ def song_label(name: str, label: str, tags: dict[str, str]) -> str:
         raise AudioError(
             "no label: it lies in the top folder; move it to a subfolder, whose name will be its label, or take the label from a tag (parameter `label`)"
         )
-    return plain_text(Path(name).parent.name) or Path(name).parent.name
+    return folder_label(name)
 
 
 def song_row(name: str, folder: str, facts: dict, label: str) -> dict:
@@ -306,7 +173,7 @@ def catalog(
             f"There is no label {label!r}: choose one of {', '.join(LABELS)} (parameter `label`)."
         )
     folder = music_folder(data)
-    names, rejected = candidates(folder)
+    names, rejected = find_candidates(folder)
     if not names:
         raise RunError(
             f"There are no sound files in {str(data)!r} or below: give the path of a folder of music (parameter `data`)."
@@ -324,7 +191,7 @@ def catalog(
         keep_duplicates,
     )
     return songs, sorted(
-        rejected + [dict(row, path=shown(row["path"])) for row in unusable],
+        rejected + [dict(row, path=path_text(row["path"])) for row in unusable],
         key=lambda row: row["path"],
     )
 
