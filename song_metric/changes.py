@@ -8,7 +8,6 @@ __all__ = [
     "CATALOG",
     "UNCOMPARED",
     "imported_names",
-    "essence",
     "module_sources",
     "code_digest",
     "folder_digest",
@@ -25,10 +24,10 @@ import hashlib
 import json
 import os
 import re
-from functools import lru_cache
 from pathlib import Path
 
 from .chapters import Notebook
+from .essence import essence
 from .files import file_sha256, relative_path, state_of
 from .pages import rows_of
 from .runs import cache_home, changed_output, home, read_manifest
@@ -68,23 +67,6 @@ def imported_names(source: str, module: str = "song_metric.notebook") -> set[str
         ):
             found.add(node.value)
     return {name for name in found if name and name.startswith("song_metric.")}
-
-
-# %% ../nbs/changes.ipynb #changes-028
-@lru_cache(maxsize=1000)
-def essence(source: str) -> str:
-    "A source without comments, docstrings and layout; the source itself where it is no plain Python."
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return source
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body[0].value.value = ""
-    return ast.unparse(tree)
 
 
 # %% ../nbs/changes.ipynb #changes-030

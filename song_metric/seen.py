@@ -24,14 +24,14 @@ import json
 import os
 import re
 import sqlite3
-import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import soundfile as sf
 
-from .files import file_sha256, state_of
+from .essence import essence_sha256
+from .files import state_of
 from .runs import cache_home, package_versions
 from .workers import Crash, count_workers, in_parallel
 
@@ -92,20 +92,16 @@ DECODING = ("song_metric.audio",)  # the modules that decide what a file sounds 
 LOOKING = (*DECODING, "song_metric.tags")  # and what its tags say
 
 
-def looking_code(look) -> str:
+def looking_code(look: Callable) -> str:
     """Checksum of all that facts depend on besides the file.
 
-    It is of the sources of the modules in `LOOKING` and of that which `look` is from, and of the
+    It is of the code of the modules in `LOOKING` and of that which `look` is from, and of the
     versions of the libraries that decode.
     """
-    module = sys.modules.get(getattr(look, "func", look).__module__)
-    files = {
-        *(find_spec(name).origin for name in LOOKING),
-        getattr(module, "__file__", None) or "",
-    }
-    sources = sorted(file_sha256(path) for path in files if os.path.isfile(path))
+    function = getattr(look, "func", look)  # of a `functools.partial`
+    code = essence_sha256(*LOOKING, function.__module__)
     libraries = package_versions(("av", "mutagen", "soundfile", "soxr"))
-    said = json.dumps([sources, libraries, sf.__libsndfile_version__])
+    said = json.dumps([code, libraries, sf.__libsndfile_version__])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 

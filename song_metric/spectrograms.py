@@ -30,7 +30,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,8 @@ import soundfile as sf
 
 from .audio import AudioError, check_sound, read_middle
 from .catalog import REJECTED_COLUMNS, load_catalog
-from .files import RunError, file_sha256, state_of
+from .essence import essence_sha256
+from .files import RunError, state_of
 from .runs import package_versions, read_artifact
 from .seen import DECODING
 from .store import WORK, UnfinishedWork
@@ -241,7 +241,7 @@ def examples_and_offsets(
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-037
 def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 0) -> list[bytes]:
     "For each song 16 bytes that stand for all that its examples depend on: settings, seed, its id, its file's path, size and times (`state_of`), and versions of code and libraries."
-    code = [file_sha256(find_spec(name).origin) for name in (*DECODING, "song_metric.spectrograms")]
+    code = essence_sha256(*DECODING, "song_metric.spectrograms")
     common = json.dumps(
         [
             asdict(settings),

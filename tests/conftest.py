@@ -131,5 +131,5 @@ def here(monkeypatch):
     def one_by_one(function, items, *_, **__):
         return map(function, list(items))
 
-    for module in ("data", "spectrograms", "space"):
+    for module in ("seen", "spectrograms", "space"):
         monkeypatch.setattr(f"song_metric.{module}.in_parallel", one_by_one)
