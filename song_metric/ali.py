@@ -43,7 +43,6 @@ __all__ = [
     "roughness",
     "game_health",
     "diagnose",
-    "of_seed",
     "fit_and_keep",
 ]
 
@@ -73,6 +72,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
 from .metric import transform_in_parts
+from .register import of_seed
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-006
@@ -742,11 +742,6 @@ def diagnose(health, latent_dim):
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-082
-def of_seed(name: str, number: int) -> str:
-    "The file name of an embedding trained from the seed of this number: the first has the bare name."
-    return f"{name}-{number}" if number else name
-
-
 def fit_and_keep(job: tuple, examples, held: np.ndarray, folder) -> tuple[list[dict], float]:
     """Fit an embedding on songs that are not `held` out; keep its weights and its codes of all songs.
 

@@ -13,11 +13,15 @@ __all__ = [
     "bliss_missing",
     "bliss_of",
     "standardised",
+    "fit_and_save",
 ]
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-003
+from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 
 import numpy as np
 import soundfile as sf
@@ -27,7 +31,9 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
 from .audio import quiet_stderr
-from .metric import as_examples
+from .metric import as_examples, transform_in_parts
+from .register import Embedding
+from .runs import Chapter
 from .workers import Crash, in_parallel, why_not
 
 
@@ -47,24 +53,30 @@ class RawEmbedding(TransformerMixin, BaseEstimator):
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-013
 class PCAEmbedding(TransformerMixin, BaseEstimator):
-    "Principal components of flattened spectrograms, `(example, n_components)` [Halko, Martinsson & Tropp 2011]."
+    """Principal components of flattened spectrograms, `(example, n_components)`.
 
-    def __init__(self, n_components=64, whiten=False, random_state=0):
-        self.n_components, self.whiten, self.random_state = n_components, whiten, random_state
+    `n_fitted`: so many are fitted, where that is more, to see what further ones would explain.
+    Halko's randomised solver [Halko, Martinsson & Tropp 2011]."""
+
+    def __init__(self, n_components=64, whiten=False, random_state=0, n_fitted=0):
+        self.n_components = n_components
+        self.whiten = whiten
+        self.random_state = random_state
+        self.n_fitted = n_fitted
 
     def fit(self, X, y=None):
         X = as_examples(X)
         flat = X.reshape(len(X), -1)
-        k = min(self.n_components, *flat.shape)
-        self.pca_ = PCA(
-            k, whiten=self.whiten, svd_solver="randomized", random_state=self.random_state
-        ).fit(flat)
+        k = min(max(self.n_components, self.n_fitted), *flat.shape)
+        pca = PCA(k, whiten=self.whiten, svd_solver="randomized", random_state=self.random_state)
+        self.pca_ = pca.fit(flat)
         return self
 
     def transform(self, X):
         check_is_fitted(self, "pca_")
         X = as_examples(X)
-        return self.pca_.transform(X.reshape(len(X), -1)).astype(np.float32)
+        codes = self.pca_.transform(X.reshape(len(X), -1))
+        return codes[:, : self.n_components].astype(np.float32)
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-017
@@ -131,3 +143,25 @@ def standardised(numbers, fitted):
         (numbers - np.nanmean(numbers[fitted], axis=0))
         / (np.nanstd(numbers[fitted], axis=0) + 1e-8)
     ).astype(np.float32)
+
+
+# %% ../nbs/02_baselines.ipynb #02_baselines-047
+def fit_and_save(
+    chapter: Chapter,
+    embedding: Embedding,
+    estimator: BaseEstimator,
+    examples: np.ndarray,
+    fitted: np.ndarray,
+) -> Embedding:
+    """Fit an estimator, and save its codes of all `examples` `(song, example, band, frame)`.
+
+    `fitted`: the rows of the flattened examples, `(example, band, frame)`, to fit. Returns the
+    embedding's row of the register with the seconds that it took."""
+    start = perf_counter()
+    flat = examples.reshape(-1, *examples.shape[2:])
+    codes = transform_in_parts(estimator.fit(flat[fitted]), flat)
+    seconds = perf_counter() - start
+    codes = codes.reshape(*examples.shape[:2], *codes.shape[1:])
+    np.save(chapter.path(Path(embedding.file).name), codes)
+    print(f"{embedding.title}: {codes.shape[2:]} numbers an example, {seconds:.1f} s")
+    return replace(embedding, seconds=round(seconds, 2))
