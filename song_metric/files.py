@@ -5,30 +5,32 @@
 # %% auto #0
 __all__ = [
     "ELSEWHERE",
-    "WHY_NOT",
+    "REFUSALS",
+    "OPEN_ELSEWHERE",
     "NO_LOCKS",
     "RunError",
     "file_digest",
+    "stat_of",
     "file_sha256",
+    "state_of",
     "error_number",
     "explain_error",
     "write_error",
     "explain_refusals",
     "make_folder",
-    "aside_of",
     "is_device",
+    "name_beside",
     "flush_to_disk",
-    "put",
+    "replace_file",
     "atomic_write",
-    "tell",
-    "take",
-    "holder",
-    "hold_folder",
-    "relative_path",
     "write_json",
     "read_json",
-    "stat_of",
-    "state_of",
+    "print_error",
+    "acquire_lock",
+    "read_holder",
+    "lock_or_refuse",
+    "hold_folder",
+    "relative_path",
 ]
 
 # %% ../nbs/files.ipynb #files-002
@@ -43,10 +45,13 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 
 # %% ../nbs/files.ipynb #files-005
@@ -55,49 +60,60 @@ class RunError(Exception):
 
 
 # %% ../nbs/files.ipynb #files-010
-_digests: dict = {}
-
-
-def file_digest(path, algorithm: str = "sha256") -> str:
-    "A file's checksum in hexadecimal, read 1 MiB at a time."
-    digest = hashlib.new(algorithm)
+def file_digest(path: Path | str, algorithm: str = "sha256") -> str:
+    "A file's checksum in hexadecimal, read in pieces."
     with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def file_sha256(path) -> str:
-    "SHA-256 of a file in hexadecimal, remembered within the process while size and time of change stay."
+def stat_of(path: Path | str) -> list[int]:
+    "Size in bytes and time of change in nanoseconds: while both stay, a file counts as unchanged."
+    stat = Path(path).stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+@cache
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    "SHA-256 of the file of that name, size and time of change."
+    return file_digest(path)
+
+
+def file_sha256(path: Path | str) -> str:
+    "SHA-256 of a file in hexadecimal, remembered while its size and time of change stay."
     path = Path(path).resolve()
-    stat = path.stat()
-    key = (str(path), stat.st_size, stat.st_mtime_ns)
-    if key not in _digests:
-        _digests[key] = file_digest(path)
-    return _digests[key]
+    return _sha256(path, *stat_of(path))
+
+
+# %% ../nbs/files.ipynb #files-021f
+def state_of(path: Path | str) -> list[int] | None:
+    "Size in bytes, mtime and ctime in nanoseconds, of a file; None where there is none."
+    try:
+        stat = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 # %% ../nbs/files.ipynb #files-011b
-ELSEWHERE = "or name another place"
-WHY_NOT = {  # the system's errors that a user can do something about
-    errno.ENOSPC: f"the disk is full: make room there, {ELSEWHERE}",
-    getattr(
-        errno, "EDQUOT", errno.ENOSPC
-    ): f"no room is left there for this user: make some, {ELSEWHERE}",
-    errno.EFBIG: f"it grows larger than a file may be there: {ELSEWHERE[3:]}",
-    errno.EROFS: f"the disk may only be read: {ELSEWHERE[3:]}",
-    errno.EACCES: f"permission is denied: change who may write there, {ELSEWHERE}",
-    errno.EPERM: f"it is not permitted: change who may write there, {ELSEWHERE}",
-    errno.EISDIR: "a folder of that name is there: name a file",
-    errno.ENOTDIR: f"a file stands where a folder should be: {ELSEWHERE[3:]}",
-    errno.EEXIST: f"a file stands where a folder should be: {ELSEWHERE[3:]}",
-    errno.ENAMETOOLONG: "the name is too long: name a shorter one",
-    errno.EIO: f"the disk reports a failure: check it, {ELSEWHERE}",
+ELSEWHERE = "name another place"
+REFUSALS = {  # the system's errors that a user can do something about
+    "ENOSPC": f"the disk is full: make room there, or {ELSEWHERE}",
+    "EDQUOT": f"no room is left there for this user: make some, or {ELSEWHERE}",
+    "EFBIG": f"it grows larger than a file may be there: {ELSEWHERE}",
+    "EROFS": f"the disk may only be read: {ELSEWHERE}",
+    "EACCES": f"permission is denied: change who may write there, or {ELSEWHERE}",
+    "EPERM": f"it is not permitted: change who may write there, or {ELSEWHERE}",
+    "EISDIR": "a folder of that name is there: name a file",
+    "ENOTDIR": f"a file stands where a folder should be: {ELSEWHERE}",
+    "EEXIST": f"a file stands where a folder should be: {ELSEWHERE}",
+    "ENAMETOOLONG": "the name is too long: name a shorter one",
+    "EIO": f"the disk reports a failure: check it, or {ELSEWHERE}",
 }
+OPEN_ELSEWHERE = (32, 33)  # Windows' ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION
 
 
 # %% ../nbs/files.ipynb #files-011b2
-def error_number(error) -> int | None:
+def error_number(error: Exception | str) -> int | None:
     "The system's number of an error, also of one that is another library's text; None without."
     if getattr(error, "errno", None):
         return error.errno
@@ -108,23 +124,24 @@ def error_number(error) -> int | None:
     return int(number[1] or number[2]) if number else None
 
 
-def explain_error(error) -> str | None:
+def explain_error(error: Exception | str) -> str | None:
     "Why the system refuses, and what to do; None for an error that is no concern of the user's."
-    if getattr(error, "winerror", None) in (32, 33):
+    if getattr(error, "winerror", None) in OPEN_ELSEWHERE:
         return "another program has it open: close it there"
-    return WHY_NOT.get(error_number(error))
+    return REFUSALS.get(errno.errorcode.get(error_number(error)))
 
 
-def write_error(path, error) -> RunError:
+# %% ../nbs/files.ipynb #files-011b4
+def write_error(path: Path | str, error: Exception) -> RunError:
     "The sentence for a file or folder that cannot be written because of the system's `error`."
     reason = explain_error(error) or getattr(error, "strerror", None) or error
     if isinstance(error, FileNotFoundError):
-        reason = f"no file can be made there: {ELSEWHERE[3:]}"
+        reason = f"no file can be made there: {ELSEWHERE}"
     return RunError(f"{str(path)!r} cannot be written, because {reason}.")
 
 
 @contextmanager
-def explain_refusals(path):
+def explain_refusals(path: Path | str) -> Iterator[None]:
     "Context manager: what the system refuses inside is a `RunError` about `path`."
     try:
         yield
@@ -136,16 +153,21 @@ def explain_refusals(path):
         raise
 
 
-# %% ../nbs/files.ipynb #files-011d
-def make_folder(path) -> Path:
+def make_folder(path: Path | str) -> Path:
     "The folder `path`, made with those above it where need be; a `RunError` where it cannot be."
     with explain_refusals(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 
 
-def aside_of(path: Path) -> Path:
-    "A new name of the same suffix beside `path`. An `OSError` where what is there may not be replaced."
+# %% ../nbs/files.ipynb #files-011d
+def is_device(path: Path) -> bool:
+    "Whether a path leads to a device or a pipe, which can be written to, but not replaced."
+    return path.exists() and not path.is_file()
+
+
+def name_beside(path: Path) -> Path:
+    "A new name of the same suffix beside `path`; an `OSError` where that may not be replaced."
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory")
     if path.exists() and not os.access(path, os.W_OK):
@@ -154,18 +176,13 @@ def aside_of(path: Path) -> Path:
     return folder / f".{secrets.token_hex(8)}{path.suffix[:20]}"
 
 
-def is_device(path: Path) -> bool:
-    "Whether a path leads to a device or a pipe, which can be written to, but not replaced."
-    return path.exists() and not path.is_file()
-
-
-def flush_to_disk(path) -> None:
+def flush_to_disk(path: Path | str) -> None:
     "Wait until what was written to a file is on the disk."
     with open(path, "r+b") as file:
         os.fsync(file.fileno())
 
 
-def put(aside: Path, place: Path) -> None:
+def replace_file(aside: Path, place: Path) -> None:
     "Put a file, once it is on the disk, in the place of another, with the permissions of that."
     flush_to_disk(aside)
     if is_device(place):
@@ -179,7 +196,7 @@ def put(aside: Path, place: Path) -> None:
 
 # %% ../nbs/files.ipynb #files-011d2
 @contextmanager
-def atomic_write(path):
+def atomic_write(path: Path | str) -> Iterator[Path]:
     """Context manager: a passing file beside `path` to write to, which replaces `path` in the end.
 
     After an error, `path` is as it was before. What the system refuses is a `RunError`.
@@ -187,47 +204,63 @@ def atomic_write(path):
     make_folder(Path(path).parent)
     place = Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
     with explain_refusals(path):
-        aside = aside_of(place)
+        aside = name_beside(place)
         try:
             yield aside
-            put(aside, place)
+            replace_file(aside, place)
         finally:
             aside.unlink(missing_ok=True)
 
 
+# %% ../nbs/files.ipynb #files-013
+def write_json(path: Path | str, value: object) -> None:
+    "Write `value` as JSON to `path`, whole or not at all (`atomic_write`)."
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
+    with atomic_write(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path | str) -> object:
+    "What JSON a file holds; None where there is no such file, or it is no JSON."
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 # %% ../nbs/files.ipynb #files-011h
-NO_LOCKS = {
-    getattr(errno, name, None) for name in ("ENOSYS", "ENOLCK", "EINVAL", "EOPNOTSUPP", "ENOTSUP")
-} - {None}
+NO_LOCKS = {"ENOSYS", "ENOLCK", "EINVAL", "EOPNOTSUPP", "ENOTSUP"}  # of a disk that knows none
 
 
-def tell(text: str) -> None:
+def print_error(text: str) -> None:
     "Print a sentence on the error stream."
     print(text, file=sys.stderr, flush=True)
 
 
-def take(folder: Path, wait: bool = False):
-    "The lock of a folder, taken; a `Timeout` where another process has it, unless it shall `wait`."
-    path, seconds = folder / ".lock", -1 if wait else 0
+def acquire_lock(folder: Path, wait: bool = False) -> BaseFileLock:
+    "The lock of a folder; a `Timeout` where another process has it, unless it shall `wait`."
+    path = folder / ".lock"
+    seconds = -1 if wait else 0
     lock = FileLock(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # filelock's own words where there are no locks
         try:
             lock.acquire(timeout=seconds)
-        except Timeout:
-            raise
-        except (OSError, NotImplementedError) as error:
-            if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
+        except (OSError, NotImplementedError) as error:  # a `Timeout` has no number: it goes on
+            number = getattr(error, "errno", errno.ENOSYS)
+            if errno.errorcode.get(number) not in NO_LOCKS:
                 raise
             lock = SoftFileLock(path)
             lock.acquire(timeout=seconds)
     if isinstance(lock, SoftFileLock):
-        tell(f"The disk of {str(folder)!r} knows no locks: should {str(path)!r} stay, remove it.")
+        print_error(
+            f"The disk of {str(folder)!r} knows no locks: should {str(path)!r} stay, remove it."
+        )
     return lock
 
 
-# %% ../nbs/files.ipynb #files-011h2
-def holder(folder: Path) -> str:
+# %% ../nbs/files.ipynb #files-011h3
+def read_holder(folder: Path) -> str:
     "The number of the process that holds a folder, as text; `unknown` where it has not said."
     for _ in range(5):  # it may be about to write its number
         with suppress(OSError):
@@ -236,8 +269,21 @@ def holder(folder: Path) -> str:
     return "unknown"
 
 
+def lock_or_refuse(folder: Path, busy: str, wait: bool) -> BaseFileLock:
+    "The folder's lock; where another process has it, `busy` is a `RunError`, or, to `wait`, told."
+    try:
+        return acquire_lock(folder)
+    except Timeout:
+        text = busy.replace("{process}", read_holder(folder))
+    if not wait:
+        raise RunError(text)
+    print_error(text)
+    return acquire_lock(folder, wait)
+
+
+# %% ../nbs/files.ipynb #files-011h4
 @contextmanager
-def hold_folder(folder, busy: str, wait: bool = False):
+def hold_folder(folder: Path | str, busy: str, wait: bool = False) -> Iterator[None]:
     """Context manager: the folder, made where need be, belongs to this process inside.
 
     Where another holds it, the sentence `busy`, in which `{process}` is that one's number, is a
@@ -245,14 +291,7 @@ def hold_folder(folder, busy: str, wait: bool = False):
     """
     folder = make_folder(folder)
     with explain_refusals(folder):
-        try:
-            lock = take(folder)
-        except Timeout:
-            text = busy.replace("{process}", holder(folder))
-            if not wait:
-                raise RunError(text) from None
-            tell(text)
-            lock = take(folder, wait)
+        lock = lock_or_refuse(folder, busy, wait)
     note = folder / ".holder"
     with suppress(OSError):
         note.write_text(str(os.getpid()), encoding="ascii")
@@ -265,41 +304,13 @@ def hold_folder(folder, busy: str, wait: bool = False):
 
 
 # %% ../nbs/files.ipynb #files-021c
-def relative_path(path, folder, rules=os.path) -> str:
-    "`path` as seen from `folder`, with forward slashes; absolute where no relative path leads there (another drive). `rules`: `ntpath` for those of Windows."
+def relative_path(path: Path | str, folder: Path | str, rules: ModuleType = os.path) -> str:
+    """`path` as seen from `folder`, with forward slashes.
+
+    Absolute where no relative path leads there (another drive). `rules`: `ntpath` for Windows'.
+    """
     try:
         seen = rules.relpath(path, folder)
     except ValueError:
         seen = rules.abspath(path)
     return seen.replace(rules.sep, "/")
-
-
-# %% ../nbs/files.ipynb #files-013
-def write_json(path, value) -> None:
-    "Write `value` as JSON to `path`, whole or not at all (`atomic_write`)."
-    text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
-    with atomic_write(path) as aside:
-        aside.write_text(text, encoding="utf-8")
-
-
-def read_json(path) -> dict | None:
-    "The JSON object in a file, or None."
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def stat_of(path) -> list[int]:
-    "Size in bytes and time of change in nanoseconds: while both stay, a file counts as unchanged."
-    stat = Path(path).stat()
-    return [stat.st_size, stat.st_mtime_ns]
-
-
-def state_of(path) -> list[int] | None:
-    "Size in bytes, mtime and ctime in nanoseconds, of a file; None where there is none."
-    try:
-        stat = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
