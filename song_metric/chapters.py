@@ -5,7 +5,6 @@
 # %% auto #0
 __all__ = [
     "KINDS",
-    "UsageError",
     "declared_parameters",
     "Notebook",
     "read_notebook",
@@ -21,7 +20,6 @@ __all__ = [
 
 # %% ../nbs/chapters.ipynb #chapters-002
 import ast
-import difflib
 import json
 import math
 import re
@@ -30,15 +28,11 @@ from pathlib import Path
 
 import yaml
 
-from .files import RunError
+from .files import RunError, UsageError, unknown_name
 from .runs import home
 
 
 # %% ../nbs/chapters.ipynb #chapters-005
-class UsageError(RunError):
-    "One sentence for somebody who asked for something that cannot be: nothing has been run."
-
-
 def declared_parameters(source: str) -> dict:
     "Names and literal values assigned in the source of a parameters cell."
     found = {}
@@ -204,11 +198,7 @@ def checked(notebooks: list[Notebook], values: dict, *, typed=False) -> dict:
         if name == "run":
             raise UsageError("The run's folder is no parameter to set: name the run with --run.")
         if name not in known:
-            close = difflib.get_close_matches(name, known, 3, 0.6)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
-            raise UsageError(
-                f"No chapter has a parameter {name!r}.{hint} There are: {', '.join(sorted(known))}."
-            )
+            raise unknown_name(f"No chapter has a parameter {name!r}", name, sorted(known))
         result[name] = (
             parse_value(value, known[name]) if typed and isinstance(value, str) else value
         )

@@ -80,8 +80,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .chapters import UsageError, matches_type, notebooks_folder, parse_value
-from .files import RunError, explain_error, read_json, write_error
+from .chapters import matches_type, notebooks_folder, parse_value
+from .files import RunError, UsageError, explain_error, read_json, write_error
 from .pages import best_scores, rows_of
 from .report import publish, report
 from .runs import home, read_manifest, run_dir, tool_folders

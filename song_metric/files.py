@@ -9,6 +9,8 @@ __all__ = [
     "OPEN_ELSEWHERE",
     "NO_LOCKS",
     "RunError",
+    "UsageError",
+    "unknown_name",
     "file_digest",
     "stat_of",
     "file_sha256",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 # %% ../nbs/files.ipynb #files-002
+import difflib
 import errno
 import hashlib
 import json
@@ -45,7 +48,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -57,6 +60,19 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 # %% ../nbs/files.ipynb #files-005
 class RunError(Exception):
     "One sentence for the reader: what is wrong with a run, and what to do."
+
+
+class UsageError(RunError):
+    "One sentence for somebody who asked for something that cannot be: nothing has been run."
+
+
+def unknown_name(problem: str, name: str, known: Iterable[str]) -> UsageError:
+    "The refusal of a `name` that is none of those `known`: the problem, near names, all names."
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 3, 0.6)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    names = f"There are: {', '.join(known)}." if known else "There are none."
+    return UsageError(f"{problem}.{hint} {names}")
 
 
 # %% ../nbs/files.ipynb #files-010

@@ -64,7 +64,6 @@ from song_metric.changes import (
 )
 from song_metric.chapters import (
     Notebook,
-    UsageError,
     chapters,
     checked,
     load_profile,
@@ -72,6 +71,7 @@ from song_metric.chapters import (
 )
 from song_metric.files import (
     RunError,
+    UsageError,
     atomic_write,
     explain_error,
     hold_folder,

@@ -16,9 +16,9 @@ import pytest
 from conftest import song_metric
 from rich.console import Console
 
-from song_metric.chapters import UsageError, chapters, notebooks_folder
+from song_metric.chapters import chapters, notebooks_folder
 from song_metric.evaluation import SCORE_COLUMNS
-from song_metric.files import RunError
+from song_metric.files import RunError, UsageError
 from song_metric.report import make_plan, publish, report
 from song_metric.runs import read_artifact, read_manifest
 
