@@ -29,6 +29,7 @@ __all__ = [
     "set_rate",
     "step",
     "save_state",
+    "load_facts",
     "load_state",
     "restore",
     "laid_out_like",
@@ -424,12 +425,16 @@ def save_state(path, game, optimizers=(), **facts):
         save_file(tensors, aside, metadata=about)
 
 
-def load_state(path):
+def load_facts(path) -> dict:
+    "The JSON facts of a file that `save_state` wrote, without its tensors."
+    with safe_open(path, framework="pt") as file:
+        return {name: json.loads(text) for name, text in file.metadata().items()}
+
+
+def load_state(path) -> tuple[dict[str, torch.Tensor], dict]:
     "The tensors and the JSON facts of a file that `save_state` wrote."
     with safe_open(path, framework="pt") as file:
-        return {k: file.get_tensor(k) for k in file.keys()}, {
-            k: json.loads(v) for k, v in file.metadata().items()
-        }
+        return {name: file.get_tensor(name) for name in file.keys()}, load_facts(path)
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-038
@@ -557,8 +562,8 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
             if k not in ("device", "checkpoint", "callback", "progress")
         }
 
-    def save(self, path):
-        "Write weights, settings and history to one safetensors file."
+    def save(self, path, **facts):
+        "Write weights, settings, history and JSON `facts` to one safetensors file."
         check_is_fitted(self, "game_")
         save_state(
             path,
@@ -567,6 +572,7 @@ class ALIEmbedding(TransformerMixin, BaseEstimator):
             shape=self.shape_,
             scale=self.scale_,
             history=self.history_,
+            **facts,
         )
 
     @classmethod
