@@ -340,7 +340,7 @@ class Chapter:
         return path
 
     def path(self, artifact: str) -> Path:
-        "Where to write an artefact, in the chapter's folder."
+        "Where to write an artefact."
         path = self.folder / artifact
         make_folder(path.parent)
         self.written.add(Path(artifact).as_posix())
