@@ -4,24 +4,40 @@
 
 # %% auto #0
 __all__ = [
-    "SPREADS",
+    "TOLERANCE",
+    "TRAINING_SPREADS",
+    "CONTROLLED",
+    "SHUFFLED",
     "SCORE_COLUMNS",
+    "CELLS",
     "make_clusterer",
     "clusterers_for",
     "unit_scale",
     "cluster_scores",
     "rotated",
     "precision_at",
-    "views",
+    "split_masks",
+    "headline_split",
+    "View",
+    "example_views",
+    "list_views",
     "score_view",
     "score_shuffled",
     "over_trainings",
-    "score_embeddings",
+    "Task",
     "scoring_tasks",
+    "run_tasks",
+    "score_embeddings",
+    "select_view",
+    "spread",
+    "compare",
+    "best_of",
 ]
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-003
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,46 +52,57 @@ from tqdm import tqdm
 
 from .metric import POOLINGS, pool_songs
 
-
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-009
-def make_clusterer(name, k, seed, dimension):
+TOLERANCE = 1e-3  # gain of a step at which a mixture has ended, for up to a thousand dimensions
+
+
+def make_clusterer(name: str, k: int, seed: int, dimension: int) -> KMeans | GaussianMixture:
     "'k-means', 'gmm-diag' or 'gmm-full' with `k` groups, for vectors of this dimension."
     if name == "k-means":
         return KMeans(k, n_init=10, random_state=seed)
     return GaussianMixture(
         k,
         covariance_type=name.removeprefix("gmm-"),
-        tol=1e-3 * max(1, dimension / 1000),
+        tol=TOLERANCE * max(1, dimension / 1000),
         reg_covar=1e-4,
         max_iter=200,
         random_state=seed,
     )
 
 
-def clusterers_for(n, dimension, k):
-    "The clusterers that `n` vectors of this dimension allow."
-    return ["k-means", "gmm-diag"] + (["gmm-full"] if n >= k * dimension else [])
-
-
-def unit_scale(vectors):
-    "Vectors divided by one number, so that a mixture's regularisation means the same for each embedding; the geometry stays."
-    return vectors / (vectors.std() + 1e-12)
+def clusterers_for(n: int, dimension: int, k: int) -> list[str]:
+    "The clusterers that `n` vectors of this dimension allow, for `k` groups."
+    enough = n >= k * dimension
+    return ["k-means", "gmm-diag", "gmm-full"] if enough else ["k-means", "gmm-diag"]
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-011
-def cluster_scores(vectors, labels, clusterer, seed=0):
-    "V-measure and AMI of a clustering of `vectors` `(n, dimension)` against `labels`; one thread, so that sums never change their order."
+def unit_scale(vectors: np.ndarray) -> np.ndarray:
+    """Vectors divided by one number, their common deviation; the geometry stays.
+
+    A mixture's regularisation then means the same for each embedding.
+    """
+    return vectors / (vectors.std() + 1e-12)
+
+
+def cluster_scores(
+    vectors: np.ndarray, labels: np.ndarray, clusterer: str, seed: int = 0
+) -> tuple[float, float]:
+    """V-measure and AMI of a clustering of `vectors` `(n, dimension)` against `labels` `(n,)`.
+
+    One thread, so that sums never change their order. A mixture that has not ended after 200 steps
+    is scored as it stands.
+    """
+    model = make_clusterer(clusterer, len(set(labels)), seed, vectors.shape[1])
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # after 200 steps a mixture is scored as it stands
-        model = make_clusterer(clusterer, len(set(labels)), seed, vectors.shape[1])
+        warnings.simplefilter("ignore", ConvergenceWarning)
         groups = model.fit_predict(unit_scale(vectors))
     return v_measure_score(labels, groups), adjusted_mutual_info_score(labels, groups)
 
 
-def rotated(vectors):
-    "The same points in `n` coordinates where they have more: `n` points span no more, and all distances stay. k-means and neighbours see distances only, so raw spectrograms cost a fraction."
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-056
+def rotated(vectors: np.ndarray) -> np.ndarray:
+    "The same `n` points in `n` coordinates where they have more; all distances stay."
     if vectors.shape[1] <= len(vectors):
         return vectors
     with threadpool_limits(1):
@@ -85,187 +112,290 @@ def rotated(vectors):
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-016
-def precision_at(vectors, labels, k=10, groups=None):
-    "Mean share of the same label among the `k` nearest neighbours of another group; `groups` None: every vector is its own."
-    labels, groups = (
-        np.asarray(labels),
-        np.arange(len(labels)) if groups is None else np.asarray(groups),
-    )
+def precision_at(
+    vectors: np.ndarray, labels: np.ndarray, k: int = 10, groups: np.ndarray | None = None
+) -> float:
+    """Mean share of the same label among the `k` nearest neighbours of another group.
+
+    Without `groups` `(n,)` every vector is a group of its own. NaN where no vector has another
+    group's neighbour.
+    """
+    labels = np.asarray(labels)
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     largest = np.unique(groups, return_counts=True)[1].max()
     k = min(k, len(vectors) - largest)
     if k < 1:
         return float("nan")
     with threadpool_limits(1):
-        near = (
-            NearestNeighbors(n_neighbors=k + largest, algorithm="brute")
-            .fit(vectors)
-            .kneighbors(vectors, return_distance=False)
-        )
+        search = NearestNeighbors(n_neighbors=k + largest, algorithm="brute").fit(vectors)
+        near = search.kneighbors(vectors, return_distance=False)
     other = groups[near] != groups[:, None]
-    rank = other.cumsum(axis=1)
-    return float((labels[near] == labels[:, None])[other & (rank <= k)].mean())
+    counted = other & (other.cumsum(axis=1) <= k)
+    same = labels[near] == labels[:, None]
+    return float(same[counted].mean())
+
+
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-057
+def split_masks(held_out: np.ndarray) -> dict[str, np.ndarray]:
+    "The songs of each split `(song,)`: 'all', and 'held_out' where there are any."
+    held_out = np.asarray(held_out, dtype=bool)
+    masks = {"all": np.ones(len(held_out), dtype=bool)}
+    if held_out.any():
+        masks["held_out"] = held_out
+    return masks
+
+
+def headline_split(splits: Iterable[str]) -> str:
+    "The split that the tables tell of: 'held_out' where there is one, else 'all'."
+    return "held_out" if "held_out" in set(splits) else "all"
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-019
-def views(codes, held_out, scored_examples=0):
-    "Yields `(level, pooling, split, vectors, song index of each vector)` for codes `(song, example, [patch,] dimension)`."
-    some = codes[:, : scored_examples or None]
-    examples = some.reshape(-1, *some.shape[2:])
-    splits = {"all": np.ones(len(codes), bool)} | (
-        {"held_out": np.asarray(held_out)} if np.any(held_out) else {}
-    )
-    of = np.repeat(np.arange(len(codes)), some.shape[1])
-    for split, mask in splits.items():
-        if codes.ndim == 3:
-            yield (
-                "example",
-                "none",
-                split,
-                np.asarray(examples[mask[of]], dtype=np.float32),
-                of[mask[of]],
-            )
+class View(NamedTuple):
+    "One thing to be scored of an embedding."
+
+    level: str  # 'example' or 'song'
+    pooling: str  # as in POOLINGS; 'none' for an example that is one code
+    split: str  # 'all' or 'held_out'
+    vectors: np.ndarray  # (n, dimension)
+    song: np.ndarray  # the song of each vector (n,)
+
+
+def example_views(codes: np.ndarray, song: np.ndarray, split: str) -> Iterator[View]:
+    "The views of single examples, from codes `(song, example, [patch,] dimension)`."
+    examples = codes.reshape(-1, *codes.shape[2:])
+    song = np.repeat(song, codes.shape[1])
+    if codes.ndim == 3:
+        yield View("example", "none", split, np.asarray(examples, dtype=np.float32), song)
+        return
+    for pooling in POOLINGS:
+        yield View("example", pooling, split, pool_songs(examples, pooling), song)
+
+
+def list_views(codes: np.ndarray, held_out: np.ndarray, scored_examples: int = 0) -> Iterator[View]:
+    """All views of codes `(song, example, [patch,] dimension)`.
+
+    `held_out` is true for the songs held out `(song,)`; of each song the first `scored_examples`
+    are scored at example level (0: all).
+    """
+    for split, mask in split_masks(held_out).items():
+        song = np.flatnonzero(mask)
+        yield from example_views(codes[mask, : scored_examples or None], song, split)
         for pooling in POOLINGS:
-            if codes.ndim == 4:
-                yield (
-                    "example",
-                    pooling,
-                    split,
-                    pool_songs(examples[mask[of]], pooling),
-                    of[mask[of]],
-                )
-            yield "song", pooling, split, pool_songs(codes[mask], pooling), np.flatnonzero(mask)
+            yield View("song", pooling, split, pool_songs(codes[mask], pooling), song)
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-021
-SPREADS = ["v_measure_std", "ami_std"]  # over the seeds of a clusterer
-SCORE_COLUMNS = [
-    "embedding",
-    "level",
-    "pooling",
-    "split",
-    "clusterer",
-    "v_measure",
-    "v_measure_std",
-    "v_measure_training_std",
-    "ami",
-    "ami_std",
-    "ami_training_std",
-    "precision_at_10",
-    "precision_training_std",
-    "dimension",
-    "n",
-    "seeds",
-    "training_seeds",
-    "seconds",
-]
+def score_view(
+    vectors: np.ndarray, labels: np.ndarray, song: np.ndarray, seeds: list[int]
+) -> list[dict]:
+    """One dict for each clusterer that `vectors` `(n, dimension)` allow.
 
-
-def score_view(vectors, labels, song, seeds):
-    "One dict for each clusterer: mean and standard deviation over `seeds` of both scores, and precision at 10."
+    Mean and standard deviation over `seeds` of V-measure and AMI against `labels` `(n,)`, and
+    precision at 10, for which the other vectors of one's own `song` `(n,)` do not count.
+    """
     turned = rotated(vectors)
     precision = precision_at(turned, labels, groups=song)
     rows = []
     for clusterer in clusterers_for(*vectors.shape, len(set(labels))):
-        v, ami = np.transpose(
-            [
-                cluster_scores(turned if clusterer == "k-means" else vectors, labels, clusterer, s)
-                for s in seeds
-            ]
+        points = turned if clusterer == "k-means" else vectors
+        v, ami = np.transpose([cluster_scores(points, labels, clusterer, s) for s in seeds])
+        row = dict(
+            clusterer=clusterer,
+            v_measure=v.mean(),
+            v_measure_std=v.std(),
+            ami=ami.mean(),
+            ami_std=ami.std(),
+            precision_at_10=precision,
+            dimension=vectors.shape[1],
+            n=len(vectors),
+            seeds=len(seeds),
         )
-        rows.append(
-            {
-                "clusterer": clusterer,
-                "v_measure": v.mean(),
-                "v_measure_std": v.std(),
-                "ami": ami.mean(),
-                "ami_std": ami.std(),
-                "precision_at_10": precision,
-                "dimension": vectors.shape[1],
-                "n": len(vectors),
-                "seeds": len(seeds),
-            }
-        )
+        rows.append(row)
     return rows
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-023
-def score_shuffled(vectors, labels, song, seeds):
+def score_shuffled(
+    vectors: np.ndarray, labels: np.ndarray, song: np.ndarray, seeds: list[int]
+) -> list[dict]:
     "`score_view` with the labels shuffled, another shuffle for each seed."
-    each = [
-        pd.DataFrame(score_view(vectors, np.random.default_rng(s).permutation(labels), song, [s]))
-        for s in seeds
-    ]
-    table = pd.concat(each).groupby("clusterer", sort=False)
-    scores = table[["v_measure", "ami"]].agg(["mean", lambda s: s.std(ddof=0)])
-    out = table.first().assign(
-        v_measure=scores["v_measure"].iloc[:, 0],
-        v_measure_std=scores["v_measure"].iloc[:, 1],
-        ami=scores["ami"].iloc[:, 0],
-        ami_std=scores["ami"].iloc[:, 1],
-        precision_at_10=table["precision_at_10"].mean(),
-        seeds=len(seeds),
-    )
-    return out.reset_index().to_dict("records")
+    each = []
+    for seed in seeds:
+        shuffled = np.random.default_rng(seed).permutation(labels)
+        each.append(pd.DataFrame(score_view(vectors, shuffled, song, [seed])))
+    by_clusterer = pd.concat(each).groupby("clusterer", sort=False)
+    table = by_clusterer.first().assign(seeds=len(seeds))
+    for score in ("v_measure", "ami"):
+        table[score] = by_clusterer[score].mean()
+        table[f"{score}_std"] = by_clusterer[score].std(ddof=0)
+    table["precision_at_10"] = by_clusterer["precision_at_10"].mean()
+    return table.reset_index().to_dict("records")
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-053
+TRAINING_SPREADS = {
+    "v_measure": "v_measure_training_std",
+    "ami": "ami_training_std",
+    "precision_at_10": "precision_training_std",
+}
+
+
 def over_trainings(rows: pd.DataFrame) -> pd.DataFrame:
-    "One row for each view and clusterer from a row for each training: means, and their deviations over trainings (with n - 1; missing where there is one)."
+    """One row for each view and clusterer, from a row for each training.
+
+    Means of the scores, and their deviations over trainings (with n - 1 in the denominator;
+    missing where there is one training).
+    """
     view = ["embedding", "level", "pooling", "split", "clusterer"]
     groups = rows.groupby(view, sort=False, dropna=False)
     table = groups.first()
-    for score in ("v_measure", "ami", "precision_at_10"):
-        spread = score.replace("precision_at_10", "precision") + "_training_std"
-        table[score], table[spread] = groups[score].mean(), groups[score].std()
-    for name in SPREADS:
-        table[name] = groups[name].mean()
+    for score, spread_column in TRAINING_SPREADS.items():
+        table[score] = groups[score].mean()
+        table[spread_column] = groups[score].std()
+    for spread_column in ("v_measure_std", "ami_std"):
+        table[spread_column] = groups[spread_column].mean()
     return table.assign(training_seeds=groups.size()).reset_index()
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-025
-def score_embeddings(
-    embeddings, labels, held_out, seeds, seconds=None, scored_examples=0, workers=0, shuffle="PCA"
-):
-    """The tidy table `SCORE_COLUMNS` of `embeddings` against `labels` `(song,)`.
+CONTROLLED = "PCA"  # the embedding that is also scored against shuffled labels
+SHUFFLED = "shuffled labels"  # the title of those scores
 
-    `embeddings`: name → codes `(song, example, [patch,] dimension)`, or a list of them, one for each training seed; of the first all views are scored, of the others the songs held out (all, where none are).
-    `shuffle` names the embedding that is also scored against shuffled labels. Scores are rounded to six digits; `seconds` is what each embedding took to fit and apply."""
-    labels = np.asarray(labels).astype(str)
-    tasks = scoring_tasks(embeddings, held_out, scored_examples, shuffle)
-    tasks.sort(
-        key=lambda task: -task[2].size
-    )  # the longest first, so that no core waits at the end
+
+class Task(NamedTuple):
+    "A view that is to be scored by a function, under an embedding's name."
+
+    embedding: str
+    training: int
+    view: View
+    score: Callable
+
+
+def scoring_tasks(embeddings: Mapping, held_out: np.ndarray, scored_examples: int) -> list[Task]:
+    "All that is to be scored of `embeddings`, as `score_embeddings` takes them."
+    headline = ("song", headline_split(split_masks(held_out)))
+    tasks = []
+    for name, codes in embeddings.items():
+        trainings = codes if isinstance(codes, list) else [codes]
+        for training, codes in enumerate(trainings):
+            for view in list_views(codes, held_out, scored_examples):
+                if training == 0 or (view.level, view.split) == headline:
+                    tasks.append(Task(name, training, view, score_view))
+                if training == 0 and name == CONTROLLED:
+                    tasks.append(Task(SHUFFLED, training, view, score_shuffled))
+    return tasks
+
+
+def run_tasks(tasks: list[Task], labels: np.ndarray, seeds: list[int], workers: int) -> list[dict]:
+    "The scores of all tasks, a row for each and clusterer; the longest begin first."
+    tasks = sorted(tasks, key=lambda task: -task.view.vectors.size)
     jobs = (
-        delayed(job)(vectors, labels[song], song, list(seeds)) for _, job, vectors, song in tasks
+        delayed(task.score)(task.view.vectors, labels[task.view.song], task.view.song, seeds)
+        for task in tasks
     )
     scored = Parallel(effective_n_jobs(workers or -1), return_as="generator")(jobs)
     shown = tqdm(scored, total=len(tasks), desc="scoring", unit="view", mininterval=1)
-    rows = [view | row for found, (view, *_) in zip(shown, tasks) for row in found]
-    order = {name: i for i, name in enumerate([*embeddings, "shuffled labels"])}
-    table = over_trainings(pd.DataFrame(rows).sort_values("training", kind="stable"))
+    rows = []
+    for scores, (embedding, training, view, _) in zip(shown, tasks):
+        names = dict(embedding=embedding, training=training)
+        names |= dict(level=view.level, pooling=view.pooling, split=view.split)
+        rows += [names | row for row in scores]
+    return rows
+
+
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-061
+SCORE_COLUMNS = [
+    *("embedding", "level", "pooling", "split", "clusterer"),
+    *("v_measure", "v_measure_std", "v_measure_training_std"),
+    *("ami", "ami_std", "ami_training_std"),
+    *("precision_at_10", "precision_training_std"),
+    *("dimension", "n", "seeds", "training_seeds", "seconds"),
+]
+
+
+def score_embeddings(
+    embeddings: Mapping,
+    labels: np.ndarray,
+    held_out: np.ndarray,
+    seeds: Iterable[int],
+    seconds: Mapping | None = None,
+    scored_examples: int = 0,
+    workers: int = 0,
+) -> pd.DataFrame:
+    """The tidy table `SCORE_COLUMNS` of `embeddings` against `labels` `(song,)`.
+
+    `embeddings`: name → codes `(song, example, [patch,] dimension)`, or a list of them, one for
+    each training seed; of the first all views are scored, of the others the songs held out (all,
+    where none are). `seconds`: name → what it took to fit and apply. Scores have six digits.
+    """
+    labels = np.asarray(labels).astype(str)
+    tasks = scoring_tasks(embeddings, held_out, scored_examples)
+    rows = pd.DataFrame(run_tasks(tasks, labels, list(seeds), workers))
+    table = over_trainings(rows.sort_values("training", kind="stable"))
     table["seconds"] = table["embedding"].map(seconds or {})
-    sort = lambda column: column.map(order) if column.name == "embedding" else column
-    table = table.sort_values(["embedding", "level", "pooling", "split"], key=sort, kind="stable")
+    place = {name: number for number, name in enumerate([*embeddings, SHUFFLED])}
+    table["place"] = table["embedding"].map(place)
+    table = table.sort_values(["place", "level", "pooling", "split"], kind="stable")
     return table[SCORE_COLUMNS].round(6).reset_index(drop=True)
 
 
-def scoring_tasks(embeddings, held_out, scored_examples, shuffle) -> list[tuple]:
-    "What is to be scored: (view, function, vectors, song of each vector)."
-    tasks = []
-    headline = (
-        "song",
-        "held_out" if np.any(held_out) else "all",
-    )  # where the spread over trainings is told
-    for name, trainings in embeddings.items():
-        for training, codes in enumerate(trainings if isinstance(trainings, list) else [trainings]):
-            for level, pooling, split, vectors, song in views(codes, held_out, scored_examples):
-                view = dict(
-                    embedding=name, level=level, pooling=pooling, split=split, training=training
-                )
-                if training == 0 or (level, split) == headline:
-                    tasks.append((view, score_view, vectors, song))
-                if name == shuffle and training == 0:
-                    tasks.append(
-                        (view | dict(embedding="shuffled labels"), score_shuffled, vectors, song)
-                    )
-    return tasks
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-065
+CELLS = [
+    ("k-means", "v_measure"),
+    ("k-means", "ami"),
+    ("gmm-diag", "v_measure"),
+    ("gmm-diag", "ami"),
+]
+
+
+def select_view(
+    scores: pd.DataFrame, level: str = "song", split: str | None = None
+) -> pd.DataFrame:
+    "The rows of a level and a split; without a `split`, of the one that the tables tell of."
+    split = split or headline_split(scores["split"])
+    return scores[(scores["level"] == level) & (scores["split"] == split)]
+
+
+def spread(row: Mapping, score: str) -> float:
+    "How uncertain a row's `score` is: deviations over training and clusterer's seeds, together."
+    training = row.get(f"{score}_training_std", 0.0)
+    return float(np.hypot(np.nan_to_num(training), row[f"{score}_std"]))
+
+
+def compare(
+    scores: pd.DataFrame,
+    embedding: str,
+    other: str,
+    pooling: str = "mean",
+    other_pooling: str | None = None,
+    split: str | None = None,
+) -> pd.DataFrame:
+    """Two embeddings' scores in the four `CELLS`: their `ratio`, and a `sign`.
+
+    The sign is 1 or -1 where the means are further apart than both spreads together, else 0.
+    """
+    rows = select_view(scores, split=split).set_index(["embedding", "pooling", "clusterer"])
+    found = []
+    for clusterer, score in CELLS:
+        ours = rows.loc[(embedding, pooling, clusterer)]
+        theirs = rows.loc[(other, other_pooling or pooling, clusterer)]
+        gap = ours[score] - theirs[score]
+        clear = abs(gap) > spread(ours, score) + spread(theirs, score)
+        ratio = ours[score] / theirs[score] if theirs[score] else float("nan")
+        found.append(dict(ratio=ratio, sign=int(np.sign(gap)) * clear))
+    return pd.DataFrame(found, index=pd.MultiIndex.from_tuples(CELLS))
+
+
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-068
+def best_of(scores: pd.DataFrame, names: list[str], title: str) -> pd.DataFrame:
+    """For each level, split and clusterer the row of highest V-measure among `names`.
+
+    Under any pooling; as rows of an embedding `title` with the pooling 'best'. `found` says which
+    embedding and pooling it was.
+    """
+    rows = scores[scores["embedding"].isin(names)]
+    highest = rows.groupby(["level", "split", "clusterer"], sort=False)["v_measure"].idxmax()
+    best = rows.loc[highest]
+    found = best["embedding"] + ", " + best["pooling"]
+    return best.assign(found=found, embedding=title, pooling="best")

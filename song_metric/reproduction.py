@@ -6,12 +6,13 @@
 __all__ = [
     "LIMIT",
     "LEAST_SPREAD",
-    "TITLES",
     "HOW",
     "main_cells",
     "reproduce",
-    "sentence",
-    "shown",
+    "describe_furthest",
+    "describe",
+    "format_known",
+    "format_comparison",
     "write_reproduction",
 ]
 
@@ -20,94 +21,106 @@ from pathlib import Path
 
 import pandas as pd
 
-from .files import atomic_write
-from .tables import CELLS, short, spread, to_markdown
+from .evaluation import select_view, spread
+from .files import written
+from .tables import HEADINGS, format_score, to_markdown
 
 # %% ../nbs/reproduction.ipynb #reproduction-004
 LIMIT = 2.0  # spreads: a cell that differs by more is named
 LEAST_SPREAD = 0.001  # the last digit that the tables print
-TITLES = {
-    ("k-means", "v_measure"): "k-means V",
-    ("k-means", "ami"): "k-means AMI",
-    ("gmm-diag", "v_measure"): "mixture V",
-    ("gmm-diag", "ami"): "mixture AMI",
-}
 
 
 def main_cells(scores: pd.DataFrame) -> pd.DataFrame:
     "The cells of the main table, `value` and `spread`, by embedding and cell."
-    split = "held_out" if (scores["split"] == "held_out").any() else "all"
-    rows = scores[
-        (scores["level"] == "song") & (scores["split"] == split) & (scores["pooling"] == "mean")
-    ]
-    found = {}
-    for _, row in rows.iterrows():
-        for clusterer, score in CELLS:
+    rows = select_view(scores)
+    rows = rows[rows["pooling"] == "mean"]
+    cells = []
+    for row in rows.to_dict("records"):
+        for (clusterer, score), heading in HEADINGS.items():
             if row["clusterer"] == clusterer:
                 size = max(spread(row, score), LEAST_SPREAD)
-                found[row["embedding"], TITLES[clusterer, score]] = row[score], size
-    index = pd.MultiIndex.from_tuples(found, names=["embedding", "cell"])
-    return pd.DataFrame(list(found.values()), index=index, columns=["value", "spread"])
+                cells.append((row["embedding"], heading, row[score], size))
+    table = pd.DataFrame(cells, columns=["embedding", "cell", "value", "spread"])
+    return table.set_index(["embedding", "cell"])
 
 
 # %% ../nbs/reproduction.ipynb #reproduction-006
 def reproduce(published: pd.DataFrame, yours: pd.DataFrame) -> pd.DataFrame:
-    "The main cells of two tables of scores side by side: `published`, `yours`, their difference in published `spreads`; missing where one has no such cell."
-    theirs, ours = main_cells(published), main_cells(yours)
-    table = theirs.join(ours["value"].rename("yours"), how="outer", sort=False)
-    table = table.rename(columns={"value": "published"})
-    order = [*theirs.index, *(cell for cell in ours.index if cell not in theirs.index)]
-    table = table.loc[order]
+    """The main cells of two tables of scores side by side.
+
+    `published` with its `spread`, `yours`, and their difference in `spreads`; missing where one of
+    the two has no such cell.
+    """
+    theirs = main_cells(published).rename(columns={"value": "published"})
+    ours = main_cells(yours)["value"].rename("yours")
+    order = [*theirs.index, *ours.index.difference(theirs.index, sort=False)]
+    table = theirs.join(ours, how="outer", sort=False).loc[order]
     table["spreads"] = (table["yours"] - table["published"]) / table["spread"]
     return table[["published", "spread", "yours", "spreads"]].reset_index()
 
 
-def sentence(table: pd.DataFrame) -> str:
+def describe_furthest(known: pd.DataFrame) -> str:
+    "The cell that lies furthest off, in words; empty where all are equal, to a twentieth."
+    furthest = known.loc[known["spreads"].abs().idxmax()]
+    size = furthest["spreads"]
+    if abs(size) <= 0.05:
+        return ""
+    name = f"{furthest['embedding']} under {furthest['cell']}"
+    side = "above" if size > 0 else "below"
+    return f"; the furthest, {name}, is {abs(size):.1f} spreads {side} it"
+
+
+def describe(table: pd.DataFrame) -> str:
     "What a comparison says, in a sentence or two."
     known = table.dropna(subset=["spreads"])
     if not len(known):
         return "No cell of the published table could be compared."
-    far = known["spreads"].abs()
-    text = f"{(far <= LIMIT).sum()} of {len(known)} cells lie within {LIMIT:g} published spreads of the published table"
-    furthest = known.loc[far.idxmax()]
-    if far.max() > 0.05:
-        text += f"; the furthest, {furthest['embedding']} under {furthest['cell']}, is {abs(furthest['spreads']):.1f} spreads {'above' if furthest['spreads'] > 0 else 'below'} it"
-    for column, words in (
-        ("yours", "This machine has no row of"),
-        ("published", "The published table has no row of"),
-    ):
+    inside = (known["spreads"].abs() <= LIMIT).sum()
+    text = (
+        f"{inside} of {len(known)} cells lie within {LIMIT:g} published spreads "
+        f"of the published table{describe_furthest(known)}"
+    )
+    absent = {"yours": "This machine has", "published": "The published table has"}
+    for column, words in absent.items():
         rows = table.loc[table[column].isna(), "embedding"].unique()
         if len(rows):
-            text += f". {words} {', '.join(rows)}"
+            text += f". {words} no row of {', '.join(rows)}"
     return text + "."
 
 
 # %% ../nbs/reproduction.ipynb #reproduction-010
-HOW = "A cell's spread is its published deviation over training seeds and over the clusterer's, together."
+HOW = (
+    "A cell's spread is its published deviation over training seeds and over the clusterer's, "
+    "together."
+)
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
+def format_known(value: float, pattern: str = "") -> str:
+    "A number as `pattern` says, or as a score; a dash where it is missing."
+    if pd.isna(value):
+        return "–"
+    return pattern.format(value) if pattern else format_score(value)
+
+
+def format_comparison(table: pd.DataFrame) -> pd.DataFrame:
     "A comparison as texts: one row a cell."
-    number = lambda value: "–" if value != value else short(value)
-    off = table["spreads"].map(lambda value: "–" if value != value else f"{value:+.1f}")
-    return pd.DataFrame(
+    published = table["published"].map(format_known) + " ± " + table["spread"].map(format_known)
+    texts = pd.DataFrame(
         {
-            "cell": table["cell"].to_numpy(),
-            "published": [
-                f"{number(v)} ± {number(s)}" for v, s in zip(table["published"], table["spread"])
-            ],
-            "yours": table["yours"].map(number).to_numpy(),
-            "difference, in spreads": off.to_numpy(),
-        },
-        index=pd.Index(table["embedding"]),
-    ).rename_axis(columns="embedding")
+            "cell": table["cell"],
+            "published": published,
+            "yours": table["yours"].map(format_known),
+            "difference, in spreads": table["spreads"].map(format_known, pattern="{:+.1f}"),
+        }
+    )
+    return texts.set_index(pd.Index(table["embedding"])).rename_axis(columns="embedding")
 
 
 def write_reproduction(published: Path, yours: Path, folder: Path) -> None:
-    "Compare two files of scores; write `reproduction.csv`, and `reproduction.md` for people, to a folder."
+    "Compare two files of scores; write `reproduction.csv`, and `.md` for people, to a folder."
     table = reproduce(pd.read_csv(published), pd.read_csv(yours))
-    with atomic_write(Path(folder) / "reproduction.csv") as aside:
+    with written(Path(folder) / "reproduction.csv") as aside:
         table.round(6).to_csv(aside, index=False)
-    with atomic_write(Path(folder) / "reproduction.md") as aside:
-        text = f"{sentence(table)}\n\n{HOW}\n\n{to_markdown(shown(table))}"
+    with written(Path(folder) / "reproduction.md") as aside:
+        text = f"{describe(table)}\n\n{HOW}\n\n{to_markdown(format_comparison(table))}"
         Path(aside).write_text(text, encoding="utf-8")

@@ -4,151 +4,169 @@
 
 # %% auto #0
 __all__ = [
-    "CELLS",
-    "short",
-    "cell",
+    "HEADINGS",
+    "LARGE_MARGIN",
+    "FAIR_MARGIN",
+    "BEST_PCA",
+    "format_score",
+    "format_cell",
+    "format_cells",
     "summary_table",
-    "caption",
     "to_markdown",
-    "compare",
-    "spread",
+    "caption",
     "claim",
-    "best_of",
+    "verdict",
 ]
 
 # %% ../nbs/tables.ipynb #tables-002
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pandas as pd
 
+from .evaluation import best_of, compare, headline_split, select_view
+
+
 # %% ../nbs/tables.ipynb #tables-028
-CELLS = [(c, s) for c in ("k-means", "gmm-diag") for s in ("v_measure", "ami")]
-
-
-def short(number):
+def format_score(number: float) -> str:
     "Three digits after the point and none before it: '.325', '-.002', '1.000'."
-    text = f"{number:.3f}".replace("0.", ".", 1) if abs(number) < 0.9995 else f"{number:.3f}"
-    return text if text != "-.000" else ".000"
+    text = f"{number:.3f}"
+    if abs(number) < 0.9995:
+        text = text.replace("0.", ".", 1)
+    return ".000" if text == "-.000" else text
 
 
-def cell(mean: float, training: float = float("nan"), clusterer: float = float("nan")) -> str:
-    "'.620 ± .011 (.013)': a mean, its deviation over training seeds, and that over the clusterer's; what is not known is left out."
-    text = short(mean)
-    if training == training:
-        text += f" ± {short(training)}"
-    if clusterer == clusterer:
-        text += f" ({short(clusterer)})"
+def format_cell(mean: float, training: float = np.nan, clusterer: float = np.nan) -> str:
+    """'.620 ± .011 (.013)': a mean and its deviations, over training and over clusterer's seeds.
+
+    What is not known (NaN) is left out.
+    """
+    text = format_score(mean)
+    if not np.isnan(training):
+        text += f" ± {format_score(training)}"
+    if not np.isnan(clusterer):
+        text += f" ({format_score(clusterer)})"
     return text
 
 
-def summary_table(scores, level="song", split="held_out", pooling="mean"):
-    "The poster's table: a row an embedding, a column for each clusterer and score, cells as `cell` writes them. An example of a whole-example embedding is not pooled."
-    split = split if (scores["split"] == split).any() else "all"
-    rows = scores[
-        (scores["level"] == level)
-        & (scores["split"] == split)
-        & scores["pooling"].isin([pooling, "none"])
-    ]
-    table = pd.DataFrame(index=rows["embedding"].unique(), columns=pd.Index([], name="embedding"))
-    for clusterer, score in CELLS:
-        of = rows[rows["clusterer"] == clusterer].set_index("embedding")
-        title = f"{'mixture' if clusterer == 'gmm-diag' else clusterer} {'V' if score == 'v_measure' else 'AMI'}"
-        table[title] = [
-            cell(*numbers)
-            for numbers in zip(of[score], of[f"{score}_training_std"], of[f"{score}_std"])
-        ]
-    first = rows.groupby("embedding", sort=False)[
-        ["precision_at_10", "precision_training_std"]
-    ].first()
-    return table.assign(
-        **{
-            "P@10": [
-                cell(*numbers)
-                for numbers in zip(first["precision_at_10"], first["precision_training_std"])
-            ]
-        }
-    )
+# %% ../nbs/tables.ipynb #tables-005
+HEADINGS = {
+    ("k-means", "v_measure"): "k-means V",
+    ("k-means", "ami"): "k-means AMI",
+    ("gmm-diag", "v_measure"): "mixture V",
+    ("gmm-diag", "ami"): "mixture AMI",
+}
 
 
-def caption(scores, precision: str = "float32", missing: dict | None = None) -> str:
-    "What the cells of a `summary_table` mean, in sentences; `missing`: rows that could not be made, with the reason."
-    trained = int(scores["training_seeds"].max())
-    parts = [
-        "Songs held out from fitting, of artists that no embedding has met."
-        if (scores["split"] == "held_out").any()
-        else "All songs, fitted or not.",
-        f"± is the standard deviation over {trained} training seeds; in brackets, over {int(scores['seeds'].max())} seeds of the clusterer."
-        if trained > 1
-        else f"In brackets: the standard deviation over {int(scores['seeds'].max())} seeds of the clusterer.",
-        f"The nets were trained in {precision}.",
-    ]
-    return " ".join(
-        parts + [f"No row of {row}: {reason}." for row, reason in (missing or {}).items()]
-    )
+def format_cells(*columns: Iterable[float]) -> list[str]:
+    "`format_cell` of each row of columns: means, and deviations where they are given."
+    return [format_cell(*numbers) for numbers in zip(*columns)]
 
 
-def to_markdown(table):
-    "A DataFrame of strings as a Markdown table, the index first."
-    line = lambda cells: "| " + " | ".join(str(c).replace("|", r"\|") for c in cells) + " |"
-    return (
-        "\n".join(
-            [
-                line([table.columns.name or "", *table.columns]),
-                line(["---"] * (1 + table.shape[1])),
-                *(line([i, *row]) for i, row in zip(table.index, table.to_numpy())),
-            ]
+def summary_table(
+    scores: pd.DataFrame, level: str = "song", split: str | None = None, pooling: str = "mean"
+) -> pd.DataFrame:
+    """The poster's table: a row an embedding, a column for each clusterer and score, as texts.
+
+    Without a `split`, of the songs held out where there are any. An example of a whole-example
+    embedding is not pooled, and stands in each pooling's table.
+    """
+    rows = select_view(scores, level, split)
+    rows = rows[rows["pooling"].isin([pooling, "none"])]
+    table = pd.DataFrame(index=rows["embedding"].unique())
+    for (clusterer, score), heading in HEADINGS.items():
+        part = rows[rows["clusterer"] == clusterer]
+        spreads = part[f"{score}_training_std"], part[f"{score}_std"]
+        table[heading] = format_cells(part[score], *spreads)
+    first = rows.groupby("embedding", sort=False).first()
+    table["P@10"] = format_cells(first["precision_at_10"], first["precision_training_std"])
+    return table.rename_axis(columns="embedding")
+
+
+# %% ../nbs/tables.ipynb #tables-006
+def to_markdown(table: pd.DataFrame) -> str:
+    "A DataFrame of texts as a Markdown table, the index first, under the name of the columns."
+
+    def line(cells: Iterable) -> str:
+        return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |\n"
+
+    head = line([table.columns.name or "", *table.columns])
+    rule = line(["---"] * (1 + table.shape[1]))
+    rows = [line([name, *row]) for name, row in zip(table.index, table.to_numpy())]
+    return head + rule + "".join(rows)
+
+
+# %% ../nbs/tables.ipynb #tables-009
+def caption(
+    scores: pd.DataFrame, precision: str = "float32", missing: Mapping | None = None
+) -> str:
+    """What the cells of a `summary_table` mean, in sentences.
+
+    `precision`: of the nets' training. `missing`: name → why there is no such row.
+    """
+    trainings = int(scores["training_seeds"].max())
+    seeds = int(scores["seeds"].max())
+    said = ["All songs, fitted or not."]
+    if headline_split(scores["split"]) == "held_out":
+        said = ["Songs held out from fitting, of artists that no embedding has met."]
+    if trainings > 1:
+        said.append(
+            f"± is the standard deviation over {trainings} training seeds; "
+            f"in brackets, over {seeds} seeds of the clusterer."
         )
-        + "\n"
-    )
-
-
-# %% ../nbs/tables.ipynb #tables-031
-def compare(
-    scores, embedding, other, level="song", split="held_out", pooling="mean", other_pooling=None
-):
-    "Ratios of two embeddings' scores, `(clusterer, score) → (ratio, -1 | 0 | 1)`: the sign where the means are further apart than both deviations together."
-    split = split if (scores["split"] == split).any() else "all"
-    view = scores[(scores["level"] == level) & (scores["split"] == split)].set_index(
-        ["embedding", "pooling", "clusterer"]
-    )
-    out = {}
-    for clusterer, score in CELLS:
-        a, b = (
-            view.loc[(embedding, pooling, clusterer)],
-            view.loc[(other, other_pooling or pooling, clusterer)],
-        )
-        gap = a[score] - b[score]
-        clear = abs(gap) > spread(a, score) + spread(b, score)
-        out[clusterer, score] = (
-            a[score] / b[score] if b[score] else float("nan"),
-            int(np.sign(gap)) * bool(clear),
-        )
-    return out
-
-
-def spread(row, score: str) -> float:
-    "How uncertain a score of a row is: its deviations over training seeds and over the clusterer's, together."
-    training = row.get(f"{score}_training_std", float("nan"))
-    return float(np.hypot(0 if training != training else training, row[f"{score}_std"]))
+    else:
+        said.append(f"In brackets: the standard deviation over {seeds} seeds of the clusterer.")
+    said.append(f"The nets were trained in {precision}.")
+    said += [f"No row of {row}: {reason}." for row, reason in (missing or {}).items()]
+    return " ".join(said)
 
 
 # %% ../nbs/tables.ipynb #tables-032
-def claim(scores, embedding="ALI", other="PCA", **view):
-    "One sentence on the poster's claim: which way it came out, and by how much."
+LARGE_MARGIN = 1.25  # times the other's score, in the least of the four cells
+
+
+def claim(scores: pd.DataFrame, embedding: str = "ALI", other: str = "PCA", **view: str) -> str:
+    """One sentence on the poster's claim: which way it came out, and by how much.
+
+    `view`: what else `compare` takes (pooling, other_pooling, split).
+    """
     cells = compare(scores, embedding, other, **view)
-    ratios, signs = [r for r, _ in cells.values()], [s for _, s in cells.values()]
-    span = f"{min(ratios):.2f} to {max(ratios):.2f} times {other}'s scores over k-means and mixture, V-measure and AMI"
-    if all(s > 0 for s in signs):
-        return f"{embedding} outperforms {other}{' by a large margin' if min(ratios) >= 1.25 else ''}: {span}."
-    if all(s < 0 for s in signs):
+    least, most = cells["ratio"].min(), cells["ratio"].max()
+    span = (
+        f"{least:.2f} to {most:.2f} times {other}'s scores "
+        "over k-means and mixture, V-measure and AMI"
+    )
+    if (cells["sign"] > 0).all():
+        margin = " by a large margin" if least >= LARGE_MARGIN else ""
+        return f"{embedding} outperforms {other}{margin}: {span}."
+    if (cells["sign"] < 0).all():
         return f"{embedding} does not outperform {other}; it falls behind in every cell: {span}."
-    return f"{embedding} does not clearly outperform {other}: {span}, ahead in {signs.count(1)} of four cells, behind in {signs.count(-1)}, level within the spread in {signs.count(0)}."
+    ahead, behind, level = ((cells["sign"] == sign).sum() for sign in (1, -1, 0))
+    return (
+        f"{embedding} does not clearly outperform {other}: {span}, ahead in {ahead} of four cells, "
+        f"behind in {behind}, level within the spread in {level}."
+    )
 
 
 # %% ../nbs/tables.ipynb #tables-034
-def best_of(scores, names, title):
-    "For each level, split and clusterer the row of highest V-measure among the embeddings `names` under any pooling, as rows of an embedding `title` with the pooling 'best'."
-    rows = scores[scores["embedding"].isin(names)]
-    best = rows.loc[rows.groupby(["level", "split", "clusterer"], sort=False)["v_measure"].idxmax()]
-    return best.assign(
-        found=best["embedding"] + ", " + best["pooling"], embedding=title, pooling="best"
+FAIR_MARGIN = 1.15  # times the best opponent's score, in the least of the four cells
+BEST_PCA = "the best PCA"
+
+
+def verdict(scores: pd.DataFrame) -> str:
+    "The poster's model, its claim, and the fair claim: a paragraph each, in Markdown."
+    best = best_of(scores, ["PCA", "PCA of patches"], BEST_PCA)
+    scores = pd.concat([scores, best])
+    fair = dict(embedding="ALI with agreement", other=BEST_PCA)
+    fair |= dict(pooling="directions", other_pooling="best")
+    least = compare(scores, **fair)["ratio"].min()
+    reached = "reached" if least >= FAIR_MARGIN else "not reached"
+    return "\n\n".join(
+        [
+            f"**The poster's model.** {claim(scores)}",
+            f"**The poster's claim, with agreement.** {claim(scores, 'ALI with agreement')}",
+            f"**The fair claim.** {claim(scores, **fair)} The best PCA is the best of whole "
+            "examples and of the same patches, under any pooling. A fair margin, "
+            f"{FAIR_MARGIN:g} times in all four cells, is {reached}.",
+        ]
     )
