@@ -36,7 +36,13 @@ sys.path[0] = str(
 )  # not this folder, where `import musicnn` finds this file; and song_metric need not be installed
 from song_metric.audio import AudioError, read_preview
 from song_metric.catalog import load_catalog, load_table
-from song_metric.evaluation import SCORE_COLUMNS, over_trainings, score_view
+from song_metric.evaluation import (
+    SCORE_COLUMNS,
+    headline_split,
+    over_trainings,
+    score_view,
+    split_masks,
+)
 from song_metric.files import RunError
 from song_metric.names import plain_text
 from song_metric.runs import read_artifact
@@ -189,13 +195,15 @@ def score(run, path, seeds, plain=False):
             .iterrows()
         )
     )
-    scored = held if held.any() else ~held
+    splits = split_masks(held)
+    split = headline_split(splits)
+    scored = splits[split]
     rows = [
         dict(
             embedding=name,
             level="song",
             pooling="mean",
-            split="held_out" if held.any() else "all",
+            split=split,
             seconds=seconds.sum(),
         )
         | row

@@ -365,11 +365,13 @@ def look_for_planted(
 # %% ../nbs/07_geometry.ipynb #07_geometry-029
 def planted_table(rows: pd.DataFrame) -> pd.DataFrame:
     "Mean ± deviation over the draws: a row for each mistake and way; – where a way flags nothing."
-    from song_metric.tables import short
+    from song_metric.tables import format_score
 
     def cell(values):
         return (
-            f"{short(values.mean())} ± {short(values.std(ddof=0))}" if values.notna().any() else "–"
+            f"{format_score(values.mean())} ± {format_score(values.std(ddof=0))}"
+            if values.notna().any()
+            else "–"
         )
 
     parts = rows.groupby(["mistake", "way"], sort=False)

@@ -22,7 +22,7 @@ from pathlib import Path
 import pandas as pd
 
 from .evaluation import select_view, spread
-from .files import written
+from .files import atomic_write
 from .tables import HEADINGS, format_score, to_markdown
 
 # %% ../nbs/reproduction.ipynb #reproduction-004
@@ -119,8 +119,8 @@ def format_comparison(table: pd.DataFrame) -> pd.DataFrame:
 def write_reproduction(published: Path, yours: Path, folder: Path) -> None:
     "Compare two files of scores; write `reproduction.csv`, and `.md` for people, to a folder."
     table = reproduce(pd.read_csv(published), pd.read_csv(yours))
-    with written(Path(folder) / "reproduction.csv") as aside:
+    with atomic_write(Path(folder) / "reproduction.csv") as aside:
         table.round(6).to_csv(aside, index=False)
-    with written(Path(folder) / "reproduction.md") as aside:
+    with atomic_write(Path(folder) / "reproduction.md") as aside:
         text = f"{describe(table)}\n\n{HOW}\n\n{to_markdown(format_comparison(table))}"
         Path(aside).write_text(text, encoding="utf-8")

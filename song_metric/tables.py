@@ -153,9 +153,12 @@ FAIR_MARGIN = 1.15  # times the best opponent's score, in the least of the four 
 BEST_PCA = "the best PCA"
 
 
-def verdict(scores: pd.DataFrame) -> str:
-    "The poster's model, its claim, and the fair claim: a paragraph each, in Markdown."
-    best = best_of(scores, ["PCA", "PCA of patches"], BEST_PCA)
+def verdict(scores: pd.DataFrame, opponents: list[str]) -> str:
+    """The poster's model, its claim, and the fair claim: a paragraph each, in Markdown.
+
+    `opponents`: the embeddings that are a PCA, of which the fair claim takes the best.
+    """
+    best = best_of(scores, opponents, BEST_PCA)
     scores = pd.concat([scores, best])
     fair = dict(embedding="ALI with agreement", other=BEST_PCA)
     fair |= dict(pooling="directions", other_pooling="best")

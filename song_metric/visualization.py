@@ -28,8 +28,8 @@ from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE, trustworthiness
 from threadpoolctl import threadpool_limits
 
+from .evaluation import spread
 from .names import plot_text
-from .tables import spread
 
 # %% ../nbs/05_visualization.ipynb #05_visualization-005
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#B8A800"]
