@@ -1016,10 +1016,10 @@ def map_command(
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder: name a file.")
     space = where.load()
-    from song_metric.map import write_map
+    from song_metric.map import MapSound, write_map
 
     title = title or f"The songs of {where.name}"
-    made = write_map(space, out, title=title, seed=seed, **asdict(sound))
+    made = write_map(space, out, title, seed, MapSound(**asdict(sound)))
     if as_json:
         return print_json({"out": str(out), **made})
     print_map(out, made)

@@ -5,49 +5,56 @@
 # %% auto #0
 __all__ = [
     "MOST",
-    "TRUST_NEIGHBOURS",
+    "NEIGHBOURS",
     "TRUST_SONGS",
     "RATE",
-    "CODECS",
     "MP3_RATES",
+    "HEADERS",
+    "KBPS_BYTES",
+    "CODECS",
+    "OGG_POLYNOMIAL",
     "OGG_CRC",
+    "KINDS",
+    "NO_PATH",
     "SHAPES",
     "NAMED",
-    "SPACE_SCRIPT",
-    "WAY_SCRIPT",
-    "PLOT_SCRIPT",
-    "SOUND_SCRIPT",
-    "PANEL_SCRIPT",
-    "KEYS_SCRIPT",
-    "STYLE",
-    "BODY",
+    "NAME_SIZE",
+    "PATH_CONSTANTS",
+    "SCRIPTS",
+    "MOST_BYTES",
     "lay_out",
-    "trust",
+    "measure_trust",
+    "Codec",
     "bit_rate",
     "crc_table",
+    "ogg_checksum",
     "with_serial",
     "encode_excerpt",
     "as_text",
+    "MapSound",
     "read_excerpt",
-    "sounds",
-    "script_json",
-    "genre_table",
+    "read_excerpts",
+    "why_unlinked",
+    "collect_sounds",
+    "place_names",
+    "genre_rows",
+    "song_columns",
     "map_data",
-    "library",
-    "script_element",
-    "sound_words",
-    "page",
+    "page_script",
+    "bokeh_scripts",
+    "security_policy",
+    "map_page",
+    "drawn_songs",
     "write_map",
 ]
 
 # %% ../nbs/map.ipynb #map-002
 import base64
-import hashlib
 import io
-import json
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -56,89 +63,140 @@ import soundfile as sf
 from .audio import AudioError, read_middle
 from .files import RunError, atomic_write, relative_path
 from .names import plain_text
+from .playlists import CORRIDOR, SPACING, TURN, WIDTH
+from .render import read_asset, render, script_checksum
 from .space import SongSpace
 from .workers import Crash, in_parallel
 
 # %% ../nbs/map.ipynb #map-005
 MOST = 20_000  # songs on a map
-TRUST_NEIGHBOURS, TRUST_SONGS = 10, 5000
+NEIGHBOURS = 10  # of a song, as the page lists them and as trustworthiness counts them
+TRUST_SONGS = 5000  # among which trustworthiness is measured: its memory grows with their square
 
 
-def lay_out(vectors, seed: int = 0, perplexity: float = 30.0) -> np.ndarray:
-    "Positions `(song, 2)` of vectors `(song, dimension)` on the map, by t-SNE; a `RunError` for fewer than five songs."
+def lay_out(vectors: np.ndarray, seed: int = 0, perplexity: float = 30.0) -> np.ndarray:
+    """Positions `(song, 2)` of vectors `(song, dimension)` on the map, by t-SNE.
+
+    A `RunError` for fewer than five songs.
+    """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    if len(vectors) < 5:
-        raise RunError(f"A map needs five songs or more; this space has {len(vectors)}.")
+    count = len(vectors)
+    if count < 5:
+        raise RunError(f"A map needs five songs or more; this space has {count}.")
+    perplexity = min(perplexity, (count - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
     with threadpool_limits(1):
-        found = TSNE(
-            perplexity=min(perplexity, (len(vectors) - 1) / 3),
-            init="pca",
-            random_state=seed,
-            n_jobs=1,
-        ).fit_transform(vectors)
-    return (found - found.mean(axis=0)).round(3)
+        positions = tsne.fit_transform(vectors)
+    return (positions - positions.mean(axis=0)).round(3)
 
 
-def trust(vectors, positions, seed: int = 0) -> dict:
-    "How far the map can be trusted: `value` (0 to 1), the number of `neighbours` looked at, and the number of `songs` it was measured among."
+def measure_trust(vectors: np.ndarray, positions: np.ndarray, seed: int = 0) -> dict:
+    """How far the map can be trusted [Venna & Kaski 2001].
+
+    `value` (0 to 1), the number of `neighbours` looked at, and the number of `songs` among which
+    it was measured.
+    """
     from sklearn.manifold import trustworthiness
 
-    some = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:TRUST_SONGS])
-    k = min(TRUST_NEIGHBOURS, (len(some) - 1) // 2)
-    return dict(
-        value=round(float(trustworthiness(vectors[some], positions[some], n_neighbors=k)), 3),
-        neighbours=k,
-        songs=len(some),
-    )
+    order = np.random.default_rng(seed).permutation(len(vectors))
+    sample = np.sort(order[:TRUST_SONGS])
+    k = min(NEIGHBOURS, (len(sample) - 1) // 2)
+    value = trustworthiness(vectors[sample], positions[sample], n_neighbors=k)
+    return dict(value=round(float(value), 3), neighbours=k, songs=len(sample))
 
 
 # %% ../nbs/map.ipynb #map-008
 RATE = 24_000  # samples a second of an excerpt
-CODECS = {
-    "opus": ("audio/ogg; codecs=opus", 12, 48),
-    "mp3": ("audio/mpeg", 16, 64),
-}  # type for the browser; least and most kbit/s
 MP3_RATES = (64, 56, 48, 40, 32, 24, 16)  # kbit/s that an MP3 of this sample rate can have
+HEADERS = 1000  # bytes that Ogg's headers take, about
+KBPS_BYTES = 132  # bytes a second of one kbit/s: 125, and another 5 % for Ogg's pages
+
+
+@dataclass(frozen=True)
+class Codec:
+    "How excerpts are encoded: bit rates in kbit/s, and what libsndfile is told."
+
+    type: str  # as browsers call it
+    least: int
+    most: int
+    scale: tuple[int, int]  # the encoder's bit rates, spread over its scale of compression
+    options: dict
+
+    def compression(self, kbps: int) -> float:
+        "The place of a bit rate on the encoder's scale: 1 for its least bit rate, 0 for its most."
+        low, high = self.scale
+        return 1 - (kbps - low) / (high - low)
+
+
+# %% ../nbs/map.ipynb #map-008b
+CODECS = {
+    "opus": Codec(
+        type="audio/ogg; codecs=opus",
+        least=12,
+        most=48,
+        scale=(6, 256),
+        options=dict(format="OGG", subtype="OPUS"),
+    ),
+    "mp3": Codec(
+        type="audio/mpeg",
+        least=16,
+        most=64,
+        scale=(8, 160),
+        options=dict(format="MP3", subtype="MPEG_LAYER_III", bitrate_mode="CONSTANT"),
+    ),
+}
 
 
 def bit_rate(songs: int, seconds: float, megabytes: float, codec: str = "opus") -> int:
-    "Kbit/s of each excerpt, so that all `songs` take at most `megabytes`; 0 where even the least bit rate takes more."
-    _, least, most = CODECS[codec]
-    fits = int(
-        (megabytes * 1e6 / max(1, songs) - 1000) / (132 * seconds)
-    )  # Ogg's headers take some 1000 bytes, and its pages 5 %
+    """Kbit/s of each excerpt, so that all `songs` take at most `megabytes`.
+
+    0 where even the least bit rate takes more.
+    """
+    least, most = CODECS[codec].least, CODECS[codec].most
+    bytes_each = megabytes * 1e6 / max(1, songs) - HEADERS
+    kbps = int(bytes_each / (KBPS_BYTES * seconds))
     if codec == "mp3":
-        fits = next((rate for rate in MP3_RATES if rate <= fits), 0)
-    return 0 if fits < least else min(fits, most)
+        kbps = next((rate for rate in MP3_RATES if rate <= kbps), 0)
+    return min(kbps, most) if kbps >= least else 0
+
+
+# %% ../nbs/map.ipynb #map-008e
+OGG_POLYNOMIAL = 0x04C11DB7  # of the checksum
 
 
 def crc_table() -> list[int]:
-    "Ogg's checksum of each byte, by the polynomial 0x04C11DB7."
-    table = [i << 24 for i in range(256)]
+    "Ogg's checksum of each byte."
+    table = [byte << 24 for byte in range(256)]
     for _ in range(8):
-        table = [(crc << 1 ^ (0x04C11DB7 if crc >> 31 else 0)) & 0xFFFFFFFF for crc in table]
+        table = [(crc << 1) ^ (OGG_POLYNOMIAL if crc >> 31 else 0) for crc in table]
+        table = [crc & 0xFFFFFFFF for crc in table]
     return table
 
 
 OGG_CRC = crc_table()
 
 
+def ogg_checksum(page: bytes) -> int:
+    "The checksum of an Ogg page whose own field holds 0."
+    crc = 0
+    for byte in page:
+        crc = (crc << 8 & 0xFFFFFFFF) ^ OGG_CRC[crc >> 24 ^ byte]
+    return crc
+
+
 def with_serial(ogg: bytes, serial: int = 0) -> bytes:
-    "An Ogg stream with this serial number in place of the one that libsndfile draws by the clock, and with its pages' checksums [RFC 3533, section 6]."
-    out, at = bytearray(ogg), 0
+    "An Ogg stream with this serial number, and with its pages' checksums."
+    out = bytearray(ogg)
+    at = 0
     while at < len(out):
-        size = 27 + out[at + 26] + sum(out[at + 27 : at + 27 + out[at + 26]])
-        out[at + 14 : at + 18], out[at + 22 : at + 26], crc = (
-            serial.to_bytes(4, "little"),
-            bytes(4),
-            0,
-        )
-        for byte in out[at : at + size]:
-            crc = (crc << 8 & 0xFFFFFFFF) ^ OGG_CRC[crc >> 24 ^ byte]
-        out[at + 22 : at + 26] = crc.to_bytes(4, "little")
-        at += size
+        segments = out[at + 26]
+        end = at + 27 + segments + sum(out[at + 27 : at + 27 + segments])
+        out[at + 14 : at + 18] = serial.to_bytes(4, "little")
+        out[at + 22 : at + 26] = bytes(4)
+        out[at + 22 : at + 26] = ogg_checksum(out[at:end]).to_bytes(4, "little")
+        at = end
     return bytes(out)
 
 
@@ -149,78 +207,102 @@ def encode_excerpt(sound: np.ndarray, kbps: int, codec: str = "opus") -> bytes:
     sound = sound / max(1.0, float(np.abs(sound).max()) / 0.98)
     sound[: len(ramp)] *= ramp
     sound[len(sound) - len(ramp) :] *= ramp[::-1]
-    how = (
-        dict(format="OGG", subtype="OPUS", compression_level=1 - (kbps - 6) / 250)
-        if codec == "opus"
-        else dict(
-            format="MP3",
-            subtype="MPEG_LAYER_III",
-            bitrate_mode="CONSTANT",
-            compression_level=1 - (kbps - 8) / 152,
-        )
-    )
-    file = io.BytesIO()  # libsndfile spreads an encoder's bit rates over its scale of compression: 6 to 256 for Opus, 8 to 160 for MP3
-    with sf.SoundFile(file, "w", RATE, 1, **how) as out:
+    options = CODECS[codec].options
+    compression = CODECS[codec].compression(kbps)
+    file = io.BytesIO()
+    with sf.SoundFile(file, "w", RATE, 1, compression_level=compression, **options) as out:
         out.write(sound)
     return with_serial(file.getvalue()) if codec == "opus" else file.getvalue()
 
 
 # %% ../nbs/map.ipynb #map-012
 def as_text(data: bytes) -> str:
-    "Bytes in base 85 [RFC 1924], with `.` for `<` and `,` for `&`; four characters or fewer at the end for what is left over."
+    """Bytes in base 85 [RFC 1924], with `.` for `<` and `,` for `&`.
+
+    Four characters or fewer at the end stand for what is left over.
+    """
     return base64.b85encode(data).decode().translate({ord("<"): ".", ord("&"): ","})
 
 
 # %% ../nbs/map.ipynb #map-014
+KINDS = ("auto", "embed", "link", "none")
+NO_PATH = "this space was saved without paths"
+
+
+@dataclass(frozen=True)
+class MapSound:
+    "What is heard on a map; a `RunError` for a kind or codec that there is not."
+
+    kind: str = (
+        "auto"  # embed excerpts, link the files, none; auto: embed where they fit, else link
+    )
+    seconds: float = 5.0  # of each excerpt
+    megabytes: float = 10.0  # of all excerpts, before they are text, which takes a quarter more
+    codec: str = "opus"  # or mp3
+    workers: int = 0  # processes that encode excerpts; 0: one for each core
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise RunError(f"audio is auto, embed, link or none, not {self.kind!r}.")
+        if self.codec not in CODECS:
+            raise RunError(f"The codec is {' or '.join(CODECS)}, not {self.codec!r}.")
+
+    def settle(self, songs: int) -> tuple[str, int]:
+        "The kind that so many songs have, and kbit/s; a `RunError` where excerpts do not fit."
+        kbps = bit_rate(songs, self.seconds, self.megabytes, self.codec)
+        if self.kind == "auto":
+            return ("embed" if kbps else "link"), kbps
+        if self.kind == "embed" and not kbps:
+            raise RunError(
+                f"Excerpts of {songs} songs take more than {self.megabytes:g} MB, even at "
+                f"{CODECS[self.codec].least} kbit/s: allow more, make them shorter, "
+                "or link the files."
+            )
+        return self.kind, kbps
+
+
+# %% ../nbs/map.ipynb #map-014b
 def read_excerpt(path: str, seconds: float, kbps: int, codec: str = "opus") -> tuple[str, str]:
     "(excerpt as text, '') of a sound file, or ('', why there is none)."
     if not path:
-        return "", "this space was saved without paths"
+        return "", NO_PATH
     try:
-        return as_text(encode_excerpt(read_middle(path, seconds, RATE)[0], kbps, codec)), ""
+        sound = read_middle(path, seconds, RATE)[0]
+        return as_text(encode_excerpt(sound, kbps, codec)), ""
     except AudioError as error:
         return "", plain_text(error)
-    except Exception as error:
-        return (
-            "",
-            f"cannot be read: {plain_text(error) or type(error).__name__}",
-        )  # whatever a decoder may do, the map is made
+    except Exception as error:  # whatever a decoder may do, the map is made
+        return "", f"cannot be read: {plain_text(error) or type(error).__name__}"
 
 
-def sounds(
-    space: SongSpace,
-    audio: str,
-    seconds: float = 5.0,
-    megabytes: float = 10.0,
-    codec: str = "opus",
-    workers: int = 0,
-) -> tuple[dict, list[str]]:
-    "What the page knows of its sounds, and each song's excerpt as text. `audio`: `embed` them, `link` the files, `none`, or `auto`: embed where they fit. A `RunError` where they do not."
-    if audio not in ("auto", "embed", "link", "none"):
-        raise RunError(f"audio is auto, embed, link or none, not {audio!r}.")
-    if codec not in CODECS:
-        raise RunError(f"The codec is {' or '.join(CODECS)}, not {codec!r}.")
-    kbps = bit_rate(len(space), seconds, megabytes, codec)
-    if audio == "embed" and not kbps:
-        raise RunError(
-            f"Excerpts of {len(space)} songs take more than {megabytes:g} MB, even at {CODECS[codec][1]} kbit/s: allow more, make them shorter, or link the files."
-        )
-    if audio == "auto":
-        audio = "embed" if kbps else "link"
-    facts = dict(kind=audio, seconds=seconds, type=CODECS[codec][0], kbps=kbps, missing={})
-    if audio == "link":
-        facts["missing"] = {
-            str(i): "this space was saved without paths" if not path else "there is no such file"
-            for i, path in enumerate(space.songs["path"])
-            if not (path and os.path.isfile(path))
-        }
-    if audio != "embed":
-        return facts, []
-    read = partial(read_excerpt, seconds=seconds, kbps=kbps, codec=codec)
-    made = in_parallel(read, space.songs["path"], workers, "excerpts")
-    found = [("", str(excerpt)) if isinstance(excerpt, Crash) else excerpt for excerpt in made]
-    facts["missing"] = {str(i): why for i, (_, why) in enumerate(found) if why}
-    return facts, [text for text, _ in found]
+def read_excerpts(paths: Iterable[str], sound: MapSound, kbps: int) -> list[tuple[str, str]]:
+    "What `read_excerpt` gives for each file; a crash of its decoder is a reason too."
+    read = partial(read_excerpt, seconds=sound.seconds, kbps=kbps, codec=sound.codec)
+    made = in_parallel(read, paths, sound.workers, "excerpts")
+    return [("", str(found)) if isinstance(found, Crash) else found for found in made]
+
+
+def why_unlinked(path: str) -> str:
+    "Why a song's file cannot be linked; '' where it can."
+    if not path:
+        return NO_PATH
+    return "" if os.path.isfile(path) else "there is no such file"
+
+
+def collect_sounds(space: SongSpace, sound: MapSound) -> tuple[dict, list[str]]:
+    "What the page knows of its sounds, and each song's excerpt as text, where they are embedded."
+    kind, kbps = sound.settle(len(space))
+    paths = space.songs["path"]
+    excerpts, reasons = [], []
+    if kind == "embed":
+        found = read_excerpts(paths, sound, kbps)
+        excerpts = [text for text, _ in found]
+        reasons = [why for _, why in found]
+    if kind == "link":
+        reasons = [why_unlinked(path) for path in paths]
+    missing = {str(i): why for i, why in enumerate(reasons) if why}
+    type_ = CODECS[sound.codec].type
+    return dict(kind=kind, seconds=sound.seconds, type=type_, kbps=kbps, missing=missing), excerpts
 
 
 # %% ../nbs/map.ipynb #map-017
@@ -233,788 +315,173 @@ SHAPES = {
     "P": ("plus", "✚"),
     "X": ("square_pin", "✖\ufe0e"),
     "*": ("star", "★"),
-}  # as Bokeh calls them, and as text
+}  # matplotlib's markers as Bokeh calls them, and as text
 NAMED = 20  # genres, at most, that are named on the map
+NAME_SIZE = (0.16, 0.04)  # width and height that a name takes, as shares of the map
+PATH_CONSTANTS = dict(turn=TURN, corridor=CORRIDOR, width=WIDTH, spacing=SPACING)
 
 
-def script_json(value) -> str:
-    "JSON that can stand inside a script element, whatever its texts hold."
-    return (
-        json.dumps(value, separators=(",", ":"), allow_nan=False)
-        .replace("<", "\\u003c")
-        .replace(">", "\\u003e")
-        .replace("&", "\\u0026")
-    )
+def place_names(positions: np.ndarray, own: np.ndarray, count: int) -> np.ndarray:
+    "Where each genre's name stands `(genre, 2)`; `own` is the genre of each song."
+    from song_metric.visualization import part_labels
+
+    middles = np.array([np.median(positions[own == i], axis=0) for i in range(count)])
+    if count > NAMED:
+        return middles
+    return part_labels(middles, *np.ptp(positions, axis=0).max() * np.array(NAME_SIZE))
 
 
-def genre_table(space: SongSpace, positions) -> tuple[list[dict], list[int]]:
-    "Genres in sorted order, each with name, number of songs, colour, marker, sign, and where its name stands; and the genre of each song."
-    from song_metric.visualization import genre_palette, part_labels
+def genre_rows(space: SongSpace, positions: np.ndarray) -> tuple[list[dict], list[int]]:
+    """Genres in sorted order, and the genre of each song.
 
-    names = space.songs["genre"].tolist()
-    palette = genre_palette(names)
-    number = {name: i for i, name in enumerate(palette)}
-    own = np.array([number[name] for name in names])
-    middle = np.array([np.median(positions[own == i], axis=0) for i in range(len(palette))])
-    if len(palette) <= NAMED:
-        middle = part_labels(middle, *np.ptp(positions, axis=0).max() * np.array([0.16, 0.04]))
-    rows = [
-        dict(
-            name=name,
-            songs=int((own == i).sum()),
-            colour=colour,
-            marker=SHAPES[marker][0],
-            sign=SHAPES[marker][1],
-            x=round(float(middle[i, 0]), 3),
-            y=round(float(middle[i, 1]), 3),
-        )
-        for i, (name, (colour, marker)) in enumerate(palette.items())
-    ]
+    Each with name, number of songs, colour, marker, sign, and where its name stands.
+    """
+    from song_metric.visualization import genre_palette
+
+    palette = genre_palette(space.songs["genre"])
+    own = np.searchsorted(list(palette), space.songs["genre"].tolist())
+    places = place_names(positions, own, len(palette)).astype(float).round(3).tolist()
+    rows = []
+    for i, (name, (colour, shape)) in enumerate(palette.items()):
+        marker, sign = SHAPES[shape]
+        row = dict(name=name, songs=int((own == i).sum()), colour=colour, marker=marker, sign=sign)
+        rows.append(row | dict(zip("xy", places[i])))
     return rows, own.tolist()
 
 
-def map_data(space: SongSpace, positions, title: str, folder, facts: dict, **more) -> dict:
-    "All that the page shows, ready for JSON; paths as seen from `folder`."
-    genres, own = genre_table(space, positions)
+# %% ../nbs/map.ipynb #map-017b
+def song_columns(space: SongSpace, positions: np.ndarray, folder: Path | str) -> dict:
+    "What the page knows of each song; paths as seen from `folder`, artists without a name -1."
     columns = {name: space.songs[name].tolist() for name in ("song_id", "title", "artist", "album")}
     paths = [relative_path(path, folder) if path else "" for path in space.songs["path"]]
-    artists = np.where(space.known, space.artists, -1).tolist()
     return dict(
-        title=title,
+        columns,
+        path=paths,
+        duration=[round(float(seconds), 3) for seconds in space.songs["duration"]],
+        artist_number=np.where(space.known, space.artists, -1).tolist(),
+        x=positions[:, 0].tolist(),
+        y=positions[:, 1].tolist(),
+    )
+
+
+def map_data(space: SongSpace, positions: np.ndarray, folder: Path | str, **facts: object) -> dict:
+    "All that the page shows, ready for JSON: `facts`, and what follows from the space."
+    genres, own = genre_rows(space, positions)
+    return dict(
+        facts,
         dimension=space.vectors.shape[1],
         codes=space.codes,
         pooling=space.pooling,
         genres=genres,
-        sound=facts,
         named=len(genres) <= NAMED,
-        **more,
-        songs=dict(
-            columns,
-            path=paths,
-            duration=[round(float(s), 3) for s in space.songs["duration"]],
-            genre=own,
-            artist_number=artists,
-            x=positions[:, 0].tolist(),
-            y=positions[:, 1].tolist(),
-        ),
+        neighbours=NEIGHBOURS,
+        path=PATH_CONSTANTS,
+        songs=dict(song_columns(space, positions, folder), genre=own),
     )
 
 
-# %% ../nbs/map.ipynb #map-020
-SPACE_SCRIPT = r"""
-"use strict";
-const MAP = JSON.parse(document.getElementById("data").textContent);
-const {songs, genres} = MAP, N = songs.x.length, D = MAP.dimension;
-const TURN = 0.5; // weight of turns against steps, as in song_metric.playlists
+# %% ../nbs/map.ipynb #map-019b
+SCRIPTS = ("space", "path", "plot", "sound", "panel", "playlist", "keys")
 
-// bytes from text in base 85
-const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%,()*+-;.=>?@^_`{|}~", VALUE = new Uint8Array(128);
-for (let i = 0; i < 85; i++) VALUE[DIGITS.charCodeAt(i)] = i;
-function bytes(text) {
-  const digits = text.length, size = Math.floor(digits * 4 / 5), out = new Uint8Array(Math.ceil(size / 4) * 4), view = new DataView(out.buffer);
-  for (let i = 0, at = 0; i < digits; i += 5, at += 4) {
-    let value = 0;
-    for (let k = i; k < i + 5; k++) value = value * 85 + (k < digits ? VALUE[text.charCodeAt(k)] : 84);
-    view.setUint32(at, value);
-  }
-  return out.subarray(0, size);
-}
 
-let unpacked = null;
-function vectors() {
-  if (unpacked) return unpacked;
-  return unpacked = new Float32Array(bytes(document.getElementById("vectors").textContent).buffer);
-}
-
-function squared(a, b) {
-  const v = vectors();
-  let sum = 0;
-  for (let k = 0, i = a * D, j = b * D; k < D; k++) { const d = v[i + k] - v[j + k]; sum += d * d; }
-  return sum;
-}
-
-const first = (pairs, k) => pairs.sort((p, q) => p[0] - q[0] || p[1] - q[1]).slice(0, k);
-
-// [[distance, song]] of the k songs nearest to one, among those that are accepted
-function nearest(song, k, accept = () => true) {
-  const found = [];
-  for (let i = 0; i < N; i++) if (i !== song && accept(i)) found.push([squared(song, i), i]);
-  return first(found, k).map(([d, i]) => [Math.sqrt(d), i]);
-}
-
-// how many of the k nearest songs are among the k nearest points of the picture
-function shared(song, k) {
-  const points = [];
-  for (let i = 0; i < N; i++) if (i !== song) points.push([(songs.x[i] - songs.x[song]) ** 2 + (songs.y[i] - songs.y[song]) ** 2, i]);
-  const near = new Set(first(points, k).map(p => p[1]));
-  return nearest(song, k).filter(p => near.has(p[1])).length;
-}
-
-const sameArtist = (i, j) => songs.artist_number[i] >= 0 && songs.artist_number[i] === songs.artist_number[j];
-"""
-
-# %% ../nbs/map.ipynb #map-022
-WAY_SCRIPT = r"""
-function corridor(a, b, most) {
-  const along = new Float64Array(N), detours = [];
-  for (let i = 0; i < N; i++) if (i !== a && i !== b) {
-    const x = squared(a, i), y = squared(i, b);
-    along[i] = x - y;
-    detours.push([Math.sqrt(x) + Math.sqrt(y), i]);
-  }
-  const inside = first(detours, most).map(p => p[1]);
-  return [a, ...inside.sort((i, j) => along[i] - along[j] || i - j), b];
-}
-
-// for each of n places, the songs through which the cheapest ways pass, by steps alone
-function places(costs, m, n, width) {
-  const ahead = [Float64Array.from({length: m}, (_, i) => i ? Infinity : 0)], back = [Float64Array.from({length: m}, (_, i) => i < m - 1 ? Infinity : 0)];
-  for (let t = 1; t < n; t++) {
-    const to = new Float64Array(m).fill(Infinity), from = new Float64Array(m).fill(Infinity), before = ahead[t - 1], after = back[t - 1];
-    for (let i = 0; i < m; i++) for (let j = i + 1; j < m; j++) {
-      const cost = costs[i * m + j];
-      if (before[i] + cost < to[j]) to[j] = before[i] + cost;
-      if (cost + after[j] < from[i]) from[i] = cost + after[j];
-    }
-    ahead.push(to), back.push(from);
-  }
-  return ahead.map((cost, t) => first(Array.from(cost, (c, i) => [c + back[n - 1 - t][i], i]).filter(p => p[0] < Infinity), width).map(p => p[1]));
-}
-
-function turn(before, after, across) {
-  const cosine = (across - before - after) / (2 * Math.sqrt(before * after) + 1e-12);
-  return TURN * (1 - cosine) * ((before + after) / 2) ** 1.5;
-}
-
-// the cheapest way with turns, one song from each layer; null where there is none
-function cheapest(d2, apart, costs, m, layers) {
-  let total = layers[0].map(h => layers[1].map(i => costs[h * m + i]));
-  const back = [];
-  for (let t = 2; t < layers.length; t++) {
-    const [H, I, J] = layers.slice(t - 2, t + 1), best = I.map(() => new Array(J.length).fill(Infinity)), from = I.map(() => new Array(J.length).fill(0));
-    H.forEach((h, x) => I.forEach((i, y) => { if (total[x][y] < Infinity) J.forEach((j, z) => {
-      if (costs[i * m + j] === Infinity || apart(h, j)) return;
-      const cost = total[x][y] + costs[i * m + j] + turn(d2[h * m + i], d2[i * m + j], d2[h * m + j]);
-      if (cost < best[y][z]) { best[y][z] = cost; from[y][z] = x; }
-    }); }));
-    back.push(from), total = best;
-  }
-  let y = 0, z = 0;
-  total.forEach((row, i) => row.forEach((cost, j) => { if (cost < total[y][z]) [y, z] = [i, j]; }));
-  if (!total.length || !(total[y]?.[z] < Infinity)) return null;
-  const way = [layers.at(-1)[z], layers.at(-2)[y]];
-  for (let t = back.length - 1; t >= 0; t--) { [y, z] = [back[t][y][z], y]; way.push(layers[t][y]); }
-  return way.reverse();
-}
-"""
-
-# %% ../nbs/map.ipynb #map-023
-WAY_SCRIPT += r"""
-// a fluid playlist of exactly n songs from a to b; where too few artists lie between to keep them apart, artists do not count
-function fluidWay(a, b, n) {
-  if (n === 2) return [a, b];
-  const order = corridor(a, b, Math.max(600, 2 * n)), m = order.length, d2 = new Float64Array(m * m), costs = new Float64Array(m * m);
-  for (let i = 0; i < m; i++) for (let j = i + 1; j < m; j++) d2[i * m + j] = squared(order[i], order[j]);
-  for (const apart of [(i, j) => sameArtist(order[i], order[j]), () => false]) {
-    costs.fill(Infinity);
-    for (let i = 0; i < m; i++) for (let j = i + 1; j < m; j++) if (!apart(i, j)) costs[i * m + j] = d2[i * m + j] ** 1.5;
-    const layers = places(costs, m, n, 40), way = layers.every(layer => layer.length) && cheapest(d2, apart, costs, m, layers);
-    if (way) return way.map(i => order[i]);
-  }
-}
-
-// how fluid a playlist is, as `song-metric path` says it
-function fluidity(way) {
-  const steps = way.slice(1).map((song, t) => Math.sqrt(squared(way[t], song)));
-  let cost = 0, changes = 0, repeats = 0, turns = 0;
-  steps.forEach(step => cost += step ** 3);
-  way.forEach((song, t) => {
-    if (t && songs.genre[song] !== songs.genre[way[t - 1]]) changes++;
-    for (const after of way.slice(t + 1, t + 3)) if (sameArtist(song, after)) repeats++;
-    if (t < 2) return;
-    const before = steps[t - 2] ** 2, after = steps[t - 1] ** 2, across = squared(way[t - 2], song);
-    cost += turn(before, after, across);
-    turns += Math.acos(Math.max(-1, Math.min(1, (across - before - after) / (2 * Math.sqrt(before * after) + 1e-12)))) * 180 / Math.PI;
-  });
-  return {strain: (cost / steps.length) ** (1 / 3), mean: steps.reduce((s, d) => s + d, 0) / steps.length, largest: Math.max(...steps), turn: way.length > 2 ? turns / (way.length - 2) : 0, changes, repeats};
-}
-"""
-
-# %% ../nbs/map.ipynb #map-025
-PLOT_SCRIPT = r"""
-const state = {chosen: null, from: null, way: null, found: [], pointed: null, playing: null, queue: [], genres: new Set(), others: false};
-const $ = id => document.getElementById(id);
-const visible = i => !state.genres.size || state.genres.has(songs.genre[i]);
-const source = data => new Bokeh.ColumnDataSource({data});
-const size = Math.max(4, Math.min(10, 260 / Math.sqrt(N))) * (innerWidth < 600 ? .75 : 1);
-const looks = list => ({x: list.map(i => songs.x[i]), y: list.map(i => songs.y[i]), marker: list.map(i => genres[songs.genre[i]].marker), colour: list.map(i => genres[songs.genre[i]].colour)});
-const shape = {x: {field: "x"}, y: {field: "y"}, marker: {field: "marker"}, fill_color: {field: "colour"}, line_color: null};
-const words = {x: {field: "x"}, y: {field: "y"}, text: {field: "text"}, text_font_size: {value: "12px"}, text_font: {value: "system-ui, sans-serif"}, text_font_style: {value: "bold"}, padding: 1, border_radius: 3};
-
-const plot = new Bokeh.Plot({x_range: new Bokeh.Range1d(), y_range: new Bokeh.Range1d(), sizing_mode: "stretch_both", toolbar_location: null, min_border: 0, outline_line_color: null,
-  background_fill_color: null, border_fill_color: null, lod_threshold: 30000, match_aspect: false});
-const wheel = new Bokeh.WheelZoomTool(), pan = new Bokeh.PanTool();
-plot.add_tools(pan, wheel);
-plot.toolbar.active_drag = pan, plot.toolbar.active_scroll = wheel;
-
-const filter = new Bokeh.BooleanFilter({booleans: null});
-const glyphs = {
-  songs: [source(looks([...songs.x.keys()])), new Bokeh.Scatter({...shape, size: {value: size}, fill_alpha: {value: .8}})],
-  names: [source({x: genres.map(g => g.x), y: genres.map(g => g.y), text: genres.map(g => g.name)}), new Bokeh.Text({...words, text_align: {value: "center"}, text_baseline: {value: "middle"}, background_fill_alpha: {value: .7}})],
-  lines: [source({x: [], y: [], x1: [], y1: []}), new Bokeh.Segment({x0: {field: "x"}, y0: {field: "y"}, x1: {field: "x1"}, y1: {field: "y1"}, line_width: {value: 1.5}})],
-  marked: [source(looks([])), new Bokeh.Scatter({...shape, size: {value: size * 1.5}})],
-  rings: [source({x: [], y: [], size: []}), new Bokeh.Scatter({x: {field: "x"}, y: {field: "y"}, size: {field: "size"}, marker: {value: "circle"}, fill_color: null, line_width: {value: 2}})],
-  numbers: [source({x: [], y: [], text: []}), new Bokeh.Text({...words, x_offset: {value: 7}, y_offset: {value: -6}, background_fill_alpha: {value: .6}})],
-};
-plot.renderers = Object.entries(glyphs).map(([name, [data_source, glyph]]) => new Bokeh.GlyphRenderer({name, data_source, glyph, level: "glyph", view: new Bokeh.CDSView({filter: name === "songs" ? filter : new Bokeh.AllIndices()})}));
-
-const dark = matchMedia("(prefers-color-scheme: dark)");
-function ink() {
-  const style = getComputedStyle(document.documentElement), colour = name => ({value: style.getPropertyValue(name).trim()});
-  for (const name of ["lines", "rings"]) glyphs[name][1].line_color = colour("--ink");
-  for (const name of ["names", "numbers"]) glyphs[name][1].setv({text_color: colour("--ink"), background_fill_color: colour("--paper")});
-}
-ink(), dark.addEventListener("change", ink);
-"""
-
-# %% ../nbs/map.ipynb #map-026
-PLOT_SCRIPT += r"""
-const box = () => $("plot").getBoundingClientRect();
-const unit = () => (plot.x_range.end - plot.x_range.start) / box().width; // map units a pixel
-let fitted = null;
-function look(x, y, scale) {
-  const {width, height} = box();
-  plot.x_range.setv({start: x - scale * width / 2, end: x + scale * width / 2});
-  plot.y_range.setv({start: y - scale * height / 2, end: y + scale * height / 2});
-}
-function around(list, margin, least = 0) { // look at these songs, no nearer than so many map units a pixel
-  const ends = values => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
-  const [x0, x1] = ends(list.map(i => songs.x[i])), [y0, y1] = ends(list.map(i => songs.y[i])), {width, height} = box();
-  const scale = Math.max((x1 - x0) / Math.max(50, width - 2 * margin), (y1 - y0) / Math.max(50, height - 2 * margin), least) || 1;
-  look((x0 + x1) / 2, (y0 + y1) / 2, scale);
-  return scale;
-}
-let whole = 0;
-function fit() {
-  whole = around([...songs.x.keys()], 30);
-  fitted = plot.x_range.end;
-}
-const middle = () => [(plot.x_range.start + plot.x_range.end) / 2, (plot.y_range.start + plot.y_range.end) / 2];
-const zoom = factor => look(...middle(), unit() / factor);
-const shift = (x, y) => { const [cx, cy] = middle(), u = unit(); look(cx + x * u, cy + y * u, u); };
-function bring(i) { // into sight
-  const [cx, cy] = middle(), u = unit(), {width, height} = box();
-  if (Math.abs(songs.x[i] - cx) > u * width * .46 || Math.abs(songs.y[i] - cy) > u * height * .46) look(songs.x[i], songs.y[i], u);
-}
-let scale = 0;
-new ResizeObserver(() => { if (!scale) return; plot.x_range.end === fitted ? fit() : look(...middle(), scale); scale = unit(); }).observe($("plot"));
-plot.on_event("rangesupdate", () => { scale = unit(); });
-
-function at(x, y, reach) { // the visible song nearest to a place on the map, within so many pixels
-  let best = (reach * unit()) ** 2, song = null;
-  for (let i = 0; i < N; i++) if (visible(i)) { const d = (songs.x[i] - x) ** 2 + (songs.y[i] - y) ** 2; if (d <= best) { best = d; song = i; } }
-  return song;
-}
-function click(e) {
-  const song = at(e.x, e.y, 16);
-  if (song === null) return;
-  choose(song, {way: e.modifiers?.shift}), point(song, e.sx, e.sy);
-}
-plot.on_event("tap", click), plot.on_event("pressup", click); // a slow click is one too
-plot.on_event("doubletap", e => { if (at(e.x, e.y, 16) !== state.chosen) click(e); }); // so is the second of two quick ones, when it means another song
-plot.on_event("mousemove", e => { const song = at(e.x, e.y, 10); point(song, e.sx, e.sy); });
-plot.on_event("mouseleave", () => point(null));
-"""
-
-# %% ../nbs/map.ipynb #map-027
-PLOT_SCRIPT += r"""
-function draw() { // what is chosen, over what is there
-  const {chosen, way, found} = state, near = way ? [] : state.near || [];
-  const list = way ?? (chosen !== null ? [chosen, ...near.map(p => p[1])] : found);
-  const pairs = way ? way.slice(1).map((song, t) => [way[t], song]) : near.map(p => [chosen, p[1]]);
-  const of = axis => ({from: pairs.map(p => songs[axis][p[0]]), to: pairs.map(p => songs[axis][p[1]])});
-  glyphs.songs[1].fill_alpha = {value: list.length ? .25 : .8};
-  plot.renderers[1].visible = MAP.named && !list.length && !state.genres.size;
-  glyphs.lines[0].data = {x: of("x").from, y: of("y").from, x1: of("x").to, y1: of("y").to};
-  glyphs.lines[1].line_alpha = {value: way ? .9 : .55};
-  glyphs.marked[0].data = looks(list);
-  const called = way ?? (chosen !== null ? [chosen] : []);
-  glyphs.numbers[0].data = {x: called.map(i => songs.x[i]), y: called.map(i => songs.y[i]), text: called.map((i, t) => way ? `${t + 1}` : title(i).slice(0, 40))};
-  rings();
-}
-function rings() {
-  const {chosen, way, pointed, playing, from} = state, ringed = [...new Set([way ? null : chosen, pointed, playing, from].filter(i => i !== null))];
-  glyphs.rings[0].data = {x: ringed.map(i => songs.x[i]), y: ringed.map(i => songs.y[i]), size: ringed.map(i => size * (i === playing ? 3.2 : 2.4))};
-}
-"""
-
-# %% ../nbs/map.ipynb #map-029
-SOUND_SCRIPT = r"""
-let excerpts = null;
-const loaded = new Promise(done => document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", done) : done());
-const reason = i => MAP.sound.kind === "none" ? "this map was made without sound" : MAP.sound.missing[i];
-
-// the address of a song's file, seen from this page; null where it is not known
-function address(i) {
-  const path = songs.path[i];
-  if (!path) return null;
-  try {
-    const parts = path.split("/").map(encodeURIComponent).join("/");
-    return new URL(/^[A-Za-z]:\//.test(path) ? `file:///${path[0]}:${parts.slice(4)}` : parts, document.baseURI);
-  } catch { return null; } // a name that is no text
-}
-
-async function play(i, queue = []) {
-  stop();
-  await loaded;
-  Object.assign(state, {playing: i, queue});
-  const why = reason(i), player = $("player");
-  if (why) { state.playing = null; say(`No sound of ${title(i)}: ${why}.`); if (queue.length) play(queue[0], queue.slice(1)); return marks(); }
-  const middle = Math.max(0, (songs.duration[i] - MAP.sound.seconds) / 2);
-  player.src = MAP.sound.kind === "embed" ? `data:${MAP.sound.type};base64,${btoa(String.fromCharCode(...bytes((excerpts ??= $("sounds").textContent.trim().split("\n"))[i].slice(1))))}` : `${address(i)}#t=${middle},${middle + MAP.sound.seconds}`;
-  player.until = MAP.sound.kind === "embed" ? Infinity : middle + MAP.sound.seconds;
-  marks();
-  try { await player.play(); say(`Playing ${title(i)}`); }
-  catch (error) { if (error.name !== "AbortError" && state.playing === i) { stop(); say(`This browser cannot play ${title(i)}: ${MAP.sound.kind === "embed" ? "make the map again with --codec mp3" : "its file has moved, or is of a format that it does not know"}.`); } }
-}
-
-function stop() {
-  Object.assign(state, {playing: null, queue: []});
-  $("player").pause();
-  marks();
-}
-
-function next() {
-  const [song, ...rest] = state.queue;
-  song === undefined ? stop() : play(song, rest);
-}
-const toggle = (i, queue = []) => state.playing === i ? stop() : play(i, queue);
-$("player").addEventListener("ended", next);
-$("player").addEventListener("timeupdate", () => { if (state.playing !== null && $("player").currentTime >= $("player").until) next(); });
-"""
-
-# %% ../nbs/map.ipynb #map-031
-PANEL_SCRIPT = r"""
-const title = i => songs.title[i] || songs.song_id[i];
-const credit = i => [songs.artist[i], genres[songs.genre[i]].name].filter(Boolean).join(" · ");
-const say = text => { $("status").textContent = text; };
-
-function make(tag, attributes = {}, ...children) { // strings among the children become text, never HTML
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) typeof value === "function" ? node.addEventListener(name, value) : node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function sign(i) {
-  const node = make("span", {class: "sign", "aria-hidden": "true"}, genres[i].sign);
-  node.style.color = genres[i].colour;
-  return node;
-}
-
-// a song in a list: its button does `act`; beside it a number, and a button that goes to the song
-function row(i, act, number = "", go = true) {
-  const names = make("span", {class: "names"}, make("span", {class: "title"}, title(i)), make("span", {class: "soft"}, credit(i)));
-  const button = make("button", {type: "button", class: "song", "data-song": i, click: () => act(i), mouseenter: () => point(i), mouseleave: () => point(null), focus: () => point(i), blur: () => point(null)}, sign(songs.genre[i]), names, make("span", {class: "number"}, number));
-  if (MAP.sound.missing[i]) button.classList.add("mute"), button.title = `No sound: ${reason(i)}`;
-  return make("li", {}, button, ...(go ? [make("button", {type: "button", class: "go", title: "Choose this song", "aria-label": `Choose ${title(i)}`, click: () => choose(i, {focus: true})}, "→")] : []));
-}
-
-function point(i, x, y) { // a song that the mouse or the focus is on
-  const tip = $("tip");
-  tip.hidden = i === null || x === undefined;
-  if (!tip.hidden) {
-    tip.replaceChildren(make("b", {}, title(i)), make("span", {}, credit(i)));
-    tip.style.left = `${Math.max(4, Math.min(x + 14, box().width - tip.offsetWidth - 4))}px`, tip.style.top = `${y + 18 + tip.offsetHeight > box().height ? y - tip.offsetHeight - 8 : y + 18}px`;
-    }
-  $("plot").classList.toggle("over", !tip.hidden);
-  if (state.pointed !== i) { state.pointed = i; rings(); }
-}
-
-function marks() { // which song is playing
-  for (const button of document.querySelectorAll("button.song")) button.toggleAttribute("data-playing", Number(button.dataset.song) === state.playing);
-  const {chosen, playing, way} = state;
-  $("play").textContent = chosen !== null && playing === chosen ? "Stop" : "Play";
-  $("through").textContent = way && way.includes(playing) ? "Stop" : "Play through";
-  draw();
-}
-"""
-
-# %% ../nbs/map.ipynb #map-032
-PANEL_SCRIPT += r"""
-function choose(i, {way = false, focus = false, sound = true} = {}) {
-  const from = state.from ?? (way && state.chosen !== null ? state.chosen : null);
-  if (from !== null && from !== i) return draw_way(from, i);
-  Object.assign(state, {chosen: i, way: null});
-  $("about-song").replaceChildren(make("h2", {id: "chosen", tabindex: -1}, sign(songs.genre[i]), title(i)), make("p", {class: "soft"}, [credit(i), songs.album[i]].filter(Boolean).join(" · ")));
-  neighbours();
-  panels(), bring(i);
-  if (focus) $("chosen").focus();
-  if (sound && MAP.sound.kind !== "none") play(i); else marks();
-}
-
-function neighbours() {
-  const i = state.chosen, k = Math.min(10, N - 1);
-  state.near = nearest(i, k, j => !(state.others && sameArtist(i, j)));
-  $("near").replaceChildren(...state.near.map(([distance, j]) => row(j, toggle, distance.toFixed(3))));
-  $("torn").textContent = `Of its ${k} nearest songs, ${shared(i, k)} are also among the ${k} nearest points of the map.`;
-  draw();
-}
-
-function draw_way(a, b) {
-  const n = Math.max(2, Math.min(N, 50, Math.round(Number($("length").value)) || 12));
-  $("length").value = n;
-  stop();
-  Object.assign(state, {from: null, chosen: b, way: fluidWay(a, b, n)});
-  const {way} = state, score = fluidity(way), through = i => toggle(i, way.slice(way.indexOf(i) + 1));
-  $("way").replaceChildren(...way.map((i, t) => row(i, through, t ? Math.sqrt(squared(way[t - 1], i)).toFixed(3) : "")));
-  $("ends").textContent = `${title(a)} → ${title(b)}`;
-  $("score").textContent = `Strain ${score.strain.toFixed(2)} · steps ${score.mean.toFixed(2)}, at most ${score.largest.toFixed(2)} · turns ${score.turn.toFixed(0)}° · ${score.changes} changes of genre · ${score.repeats} artists repeated`;
-  panels(), marks(), around(way, 90, whole / 5);
-  say(`A path of ${n} songs from ${title(a)} to ${title(b)}.`);
-}
-
-function panels() { // what is shown of the panel
-  const {chosen, from, way, found} = state, searching = $("search").value.trim() !== "";
-  $("results").hidden = !searching;
-  $("song-card").hidden = way !== null || chosen === null;
-  $("way-card").hidden = way === null;
-  $("pending").hidden = from === null;
-  if (from !== null) $("pending-text").textContent = `A path from ${title(from)}: now choose where it leads, on the map or by search.`;
-  $("start").hidden = from !== null;
-}
-
-"""
-
-# %% ../nbs/map.ipynb #map-033
-PANEL_SCRIPT += r"""
-// letters without accents, in lower case
-const plain = text => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-const spoken = songs.title.map((_, i) => plain(`${songs.title[i]} ${songs.artist[i]} ${songs.album[i]}`));
-function search() {
-  const words = plain($("search").value).split(/\s+/).filter(Boolean), most = 50;
-  const all = words.length ? [...spoken.keys()].filter(i => words.every(word => spoken[i].includes(word))) : [];
-  state.found = all;
-  $("found").replaceChildren(...all.slice(0, most).map(i => row(i, j => choose(j), "", false)));
-  $("count").textContent = !all.length ? "No song has all these words in its title, artist or album." : all.length > most ? `${all.length} songs; the first ${most} are listed.` : `${all.length} ${all.length === 1 ? "song" : "songs"}`;
-  panels(), draw();
-}
-"""
-
-# %% ../nbs/map.ipynb #map-034
-PANEL_SCRIPT += r"""
-function download(name, type, text) {
-  const link = make("a", {download: name, href: URL.createObjectURL(new Blob([text], {type}))});
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-const line = text => text.replace(/\p{C}+/gu, " ").trim();
-const fileName = way => line(`${title(way[0])} to ${title(way.at(-1))}`).replace(/[^\p{L}\p{N} ._-]+/gu, "_").slice(0, 80);
-
-// the path of a song's file for a player: absolute where this page is a file itself
-function place(i) {
-  const url = address(i);
-  if (!url || url.protocol !== "file:") return songs.path[i].startsWith("#") ? `./${songs.path[i]}` : songs.path[i];
-  const path = decodeURIComponent(url.pathname).replace(/^\/([A-Za-z]:\/)/, "$1");
-  return /[\r\n]/.test(path) ? url.href : path;
-}
-
-function m3u8(way) {
-  const rows = way.flatMap(i => [`#EXTINF:${Math.round(songs.duration[i])},${line([songs.artist[i], title(i)].filter(Boolean).join(" - "))}`, place(i)]);
-  return ["#EXTM3U", `#PLAYLIST:${line($("ends").textContent)}`, ...rows, ""].join("\n");
-}
-
-function xspf(way) {
-  const space = "http://xspf.org/ns/0/", file = document.implementation.createDocument(space, "playlist"), root = file.documentElement;
-  const add = (parent, tag, text = "") => { const node = file.createElementNS(space, tag); node.textContent = line(text); parent.append(node); return node; };
-  root.setAttribute("version", "1");
-  add(root, "title", $("ends").textContent);
-  const list = add(root, "trackList");
-  for (const i of way) {
-    const track = add(list, "track");
-    for (const [tag, text] of [["location", address(i)?.href], ["title", title(i)], ["creator", songs.artist[i]], ["album", songs.album[i]], ["duration", `${Math.round(1000 * songs.duration[i])}`]]) if (text) add(track, tag, text);
-  }
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(file)}\n`;
-}
-
-for (const [kind, type, write] of [["m3u8", "audio/x-mpegurl", m3u8], ["xspf", "application/xspf+xml", xspf]]) $(kind).addEventListener("click", () => {
-  const lost = state.way.filter(i => !songs.path[i]);
-  if (lost.length) return say("These songs have no path: this space was saved without.");
-  download(`${fileName(state.way)}.${kind}`, type, write(state.way));
-  say(`Saved as ${fileName(state.way)}.${kind}`);
-});
-"""
-
-# %% ../nbs/map.ipynb #map-036
-KEYS_SCRIPT = r"""
-const legend = genres.map((genre, g) => {
-  const button = make("button", {type: "button", class: "genre", "aria-pressed": "false", click: () => { state.genres.has(g) ? state.genres.delete(g) : state.genres.add(g); sift(); }}, sign(g), genre.name, make("span", {class: "soft"}, ` ${genre.songs}`));
-  $("legend").append(button);
-  return button;
-});
-function sift() { // the genres that are shown: those pressed, or all
-  legend.forEach((button, g) => button.setAttribute("aria-pressed", state.genres.has(g)));
-  filter.booleans = state.genres.size ? songs.genre.map(g => state.genres.has(g)) : null;
-  $("all").hidden = !state.genres.size;
-  say(state.genres.size ? `${songs.genre.filter(g => state.genres.has(g)).length} of ${N} songs are shown.` : "All songs are shown.");
-  draw();
-}
-$("legend").append($("all"));
-
-const actions = {
-  play: () => toggle(state.chosen), start: () => { state.from = state.chosen; panels(), draw(), $("search").focus(); }, cancel: () => { state.from = null; panels(), draw(); },
-  through: () => state.way.includes(state.playing) ? stop() : play(state.way[0], state.way.slice(1)), close: () => back_to_song(), all: () => { state.genres.clear(); sift(); },
-  closer: () => zoom(1.5), wider: () => zoom(1 / 1.5), whole: fit,
-};
-for (const [id, act] of Object.entries(actions)) $(id).addEventListener("click", act);
-function back_to_song() { const end = state.chosen; state.way = null; choose(end, {sound: false}); }
-$("search").addEventListener("input", search);
-$("length").addEventListener("change", () => draw_way(state.way[0], state.way.at(-1)));
-$("others").addEventListener("change", () => { state.others = $("others").checked; neighbours(); });
-"""
-
-# %% ../nbs/map.ipynb #map-037
-KEYS_SCRIPT += r"""
-function escape() {
-  if ($("search").value) { $("search").value = ""; search(); }
-  else if (state.from !== null) actions.cancel();
-  else if (state.way) { stop(); back_to_song(); }
-  else if (state.chosen !== null) { stop(); Object.assign(state, {chosen: null, near: []}); panels(), draw(); }
-  else actions.all();
-}
-document.addEventListener("keydown", e => {
-  if (e.ctrlKey || e.metaKey || e.altKey) return;
-  const here = document.activeElement, typing = here.matches("input:not([type=checkbox])"), onMap = here === $("map");
-  const list = here === $("search") ? $("found") : here.closest("ol, #legend"), items = list ? [...list.querySelectorAll("button.song, button.genre")] : [];
-  const moves = {ArrowDown: 1, ArrowUp: -1, ...(here.closest("#legend") ? {ArrowRight: 1, ArrowLeft: -1} : {})};
-  const pans = {ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60]};
-  if (e.key === "/" && !typing) $("search").focus(), $("search").select();
-  else if (e.key === "Escape") escape();
-  else if (onMap && pans[e.key]) shift(...pans[e.key]);
-  else if (items.length && moves[e.key] && here.id !== "length") {
-    const to = here === $("search") ? (e.key === "ArrowDown" ? 0 : -1) : items.indexOf(here.closest("li")?.querySelector("button.song") ?? here) + moves[e.key];
-    if (to < 0 && list === $("found")) $("search").focus(); else items[Math.max(0, Math.min(items.length - 1, to))]?.focus();
-  }
-  else if (e.key === "Enter" && here === $("search") && state.found.length) choose(state.found[0]);
-  else if (e.key === " " && !typing && !here.matches("button, input, summary") && state.chosen !== null) toggle(state.chosen);
-  else if (!typing && "+=".includes(e.key)) zoom(1.5);
-  else if (!typing && e.key === "-") zoom(1 / 1.5);
-  else if (!typing && e.key === "0") fit();
-  else return;
-  e.preventDefault();
-});
-
-if (MAP.sound.kind === "embed" && !$("player").canPlayType(MAP.sound.type)) say("This browser does not play these excerpts: make the map again with --codec mp3.");
-for (const id of ["play", "through"]) $(id).hidden = MAP.sound.kind === "none";
-panels(), fit(), draw();
-Bokeh.Plotting.show(plot, "#plot").then(() => { fit(); scale = unit(); document.documentElement.dataset.ready = Math.round(performance.now()); });
-"""
-
-# %% ../nbs/map.ipynb #map-039
-STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1d2129; --soft: #626a78; --line: #dfe3ea; --tint: #f5f6f9; --link: #0a5db0; }
-@media (prefers-color-scheme: dark) { :root { --paper: #16181d; --ink: #e4e6eb; --soft: #9aa3b2; --line: #333843; --tint: #1f2229; --link: #7db7ff; } }
-* { box-sizing: border-box; } [hidden] { display: none !important; }
-body { margin: 0; display: grid; grid-template-columns: minmax(0, 1fr) 24rem; height: 100vh; height: 100dvh; background: var(--paper); color: var(--ink); font: .95rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; overflow-wrap: anywhere; }
-main { display: grid; grid-template-rows: minmax(0, 1fr) auto; min-width: 0; min-height: 0; }
-#map { position: relative; min-height: 0; overflow: hidden; } #plot { position: absolute; inset: 0; display: flex; } #plot.over { cursor: pointer; }
-#tools { position: absolute; right: .75rem; bottom: .75rem; display: grid; gap: .3rem; } #tools button { width: 2.1rem; height: 2.1rem; padding: 0; font-size: 1.05rem; }
-#tip { position: absolute; z-index: 2; display: grid; max-width: 18rem; padding: .35rem .6rem; pointer-events: none; background: var(--paper); border: 1px solid var(--line); border-radius: 6px; box-shadow: 0 2px 8px #0003; font-size: .88rem; line-height: 1.35; } #tip span { color: var(--soft); }
-#legend { display: flex; flex-wrap: wrap; gap: .3rem; padding: .6rem .75rem; max-height: 8.4rem; overflow-y: auto; border-top: 1px solid var(--line); }
-aside { overflow-y: auto; padding: 1rem 1.1rem 2rem; border-left: 1px solid var(--line); }
-h1 { font-size: 1.25rem; line-height: 1.25; margin: 0; } h2 { font-size: 1.1rem; line-height: 1.3; margin: 1.3rem 0 .1rem; } h3 { font-size: .95rem; margin: 1.1rem 0 .2rem; } p { margin: .3rem 0 .6rem; } .soft { color: var(--soft); font-size: .88rem; } .head { margin-bottom: .9rem; }
-#chosen:focus { outline: none; } .lead { border-left: 3px solid var(--line); padding-left: .7rem; }
-button, input { font: inherit; color: inherit; } button { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: .22rem .65rem; cursor: pointer; } button:hover { background: var(--tint); }
-:focus-visible { outline: 2px solid var(--link); outline-offset: 1px; } #map:focus-visible { outline-offset: -2px; }
-input[type=search] { width: 100%; padding: .42rem .65rem; background: var(--tint); border: 1px solid var(--line); border-radius: 6px; } input[type=number] { width: 4rem; padding: .15rem .3rem; background: var(--tint); border: 1px solid var(--line); border-radius: 6px; }
-.genre .sign, h2 .sign { margin-right: .35em; } .genre { font-size: .84rem; padding: .1rem .55rem; border-radius: 1rem; } .genre[aria-pressed=true] { background: var(--ink); color: var(--paper); border-color: var(--ink); } .genre[aria-pressed=true] .soft { color: inherit; } #all { font-size: .84rem; padding: .1rem .55rem; border-color: transparent; color: var(--link); }
-ol { list-style: none; margin: .2rem 0; padding: 0; } li { display: grid; grid-template-columns: minmax(0, 1fr) auto; } ol.counted { counter-reset: song; } ol.counted .title::before { counter-increment: song; content: counter(song) ". "; color: var(--soft); }
-.song { display: grid; grid-template-columns: 1.1rem minmax(0, 1fr) auto; gap: .45rem; align-items: center; text-align: left; border-color: transparent; padding: .22rem .4rem; } .song .soft { display: block; font-size: .82rem; line-height: 1.3; } .title { display: block; line-height: 1.35; } .number { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
-.song[data-playing] { background: var(--tint); border-color: var(--line); } .song[data-playing] .title::after { content: " ♪"; color: var(--link); } .song.mute .title { color: var(--soft); } .go { border-color: transparent; color: var(--soft); padding: .1rem .45rem; }
-.row { display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; margin: .5rem 0; } label.soft { display: inline-flex; gap: .35rem; align-items: center; } #status { min-height: 1.4em; } kbd { font: inherit; font-size: .82rem; border: 1px solid var(--line); border-radius: 4px; padding: 0 .3em; background: var(--tint); }
-#foot { border-top: 1px solid var(--line); margin-top: 1.4rem; padding-top: .6rem; }
-@media (max-width: 50rem) { body { display: block; height: auto; } main { height: 60vh; height: 60dvh; } #legend { flex-wrap: nowrap; overflow-x: auto; } .genre, #all { white-space: nowrap; padding: .3rem .7rem; } aside { border: 0; border-top: 1px solid var(--line); } .song { padding-block: .4rem; } button { min-height: 2.1rem; } }
-@media (prefers-reduced-motion: no-preference) { button { transition: background .12s; } }
-"""
-
-# %% ../nbs/map.ipynb #map-040
-BODY = """
-<main aria-label="Map">
-<div id="map" tabindex="0" role="application" aria-label="{title}: a map of {n} songs. Arrow keys move it, plus and minus zoom, 0 shows all; the search field and the lists hold the same songs.">
-<div id="plot"></div><div id="tip" hidden></div>
-<div id="tools"><button type="button" id="closer" aria-label="Zoom in" title="Zoom in (+)">+</button><button type="button" id="wider" aria-label="Zoom out" title="Zoom out (-)">−</button><button type="button" id="whole" aria-label="Show all" title="Show all (0)">⤢</button></div>
-</div>
-<div id="legend" role="group" aria-label="Genres: press to show only these"><button type="button" id="all" hidden>Show all genres</button></div>
-</main>
-<aside aria-label="Songs">
-<div class="head"><h1>{title}</h1><div class="soft">{n} songs, placed by how they sound</div></div>
-<input type="search" id="search" placeholder="Search title and artist   /" aria-label="Search songs by title, artist and album" autocomplete="off" spellcheck="false">
-<section id="results" aria-label="Search results" hidden><p class="soft" id="count" role="status"></p><ol id="found"></ol></section>
-<p class="lead" id="pending" hidden><span id="pending-text"></span> <button type="button" id="cancel">Cancel</button></p>
-<section id="song-card" aria-label="Song" hidden>
-<div id="about-song"></div>
-<div class="row"><button type="button" id="play">Play</button><button type="button" id="start">Path from here</button></div>
-<h3>Nearest in the space</h3>
-<label class="soft"><input type="checkbox" id="others"> other artists only</label>
-<ol id="near" aria-label="Nearest songs, with their distances"></ol>
-<p class="soft" id="torn"></p>
-</section>
-<section id="way-card" aria-label="Path" hidden>
-<h2 id="ends"></h2><p class="soft" id="score"></p>
-<div class="row"><button type="button" id="through">Play through</button><button type="button" id="m3u8">Save M3U8</button><button type="button" id="xspf">Save XSPF</button><button type="button" id="close">Close</button></div>
-<label class="soft">songs <input type="number" id="length" min="2" max="50" value="12"></label>
-<ol id="way" class="counted" aria-label="The path, with the distance from the song before"></ol>
-<p class="soft">Found on this page by the algorithm of <code>song-metric path</code>, on the same vectors.</p>
-</section>
-<p class="soft" id="status" role="status"></p>
-<audio id="player" preload="none"></audio>
-<div id="foot" class="soft">
-<p><b>Trustworthiness {trust}</b> (n_neighbors = {neighbours}{among}). A flat map misleads: it tears some neighbours apart and puts strangers together, and how far apart two groups lie on it means little. The lines lead to a song's true nearest neighbours in all {dimension} dimensions.</p>
-<p>{sound}{sample}</p>
-<p>Click a song for its neighbours; click a second one with <kbd>Shift</kbd>, or after <em>Path from here</em>, for a fluid playlist between the two. <kbd>/</kbd> search, <kbd>↑</kbd> <kbd>↓</kbd> through a list, <kbd>Enter</kbd> or <kbd>Space</kbd> play, <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom, <kbd>Esc</kbd> back.</p>
-<p>Positions: t-SNE of the vectors of {codes}, seed {seed}. Drawn with Bokeh {bokeh}.</p>
-</div>
-</aside>
-"""
+def page_script(themes: tuple[str, ...] = SCRIPTS) -> str:
+    "The page's own JavaScript: the files of these themes, one after the other."
+    return "\n".join(read_asset(f"map_{theme}.js") for theme in themes)
 
 
 # %% ../nbs/map.ipynb #map-042
-def library() -> tuple[list[str], str]:
-    "Bokeh's JavaScript, as its Python package brings it, and its version."
-    import bokeh
+def bokeh_scripts() -> list[str]:
+    "Bokeh's JavaScript, as its Python package brings it."
     from bokeh.resources import Resources
 
-    return Resources(
-        mode="inline", components=["bokeh", "bokeh-api"], log_level="warn"
-    ).js_raw, bokeh.__version__
+    return Resources(mode="inline", components=["bokeh", "bokeh-api"], log_level="warn").js_raw
 
 
-def script_element(text: str) -> tuple[str, str]:
-    "A script element, and its checksum as a security policy names it; a `ValueError` for a script that would end its own element."
-    if "</script" in text.lower() or "<!--" in text:
-        raise ValueError("this script cannot stand inside a page")
-    return (
-        f"<script>{text}</script>",
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'",
-    )
+def security_policy(scripts: list[str], linked: bool) -> str:
+    "The page's policy: these scripts, its own styles and pictures, and sound; nothing else."
+    rules = {
+        "default-src": "'none'",
+        "script-src": " ".join(map(script_checksum, scripts)),
+        "style-src": "'unsafe-inline'",
+        "img-src": "data:",
+        "media-src": "file: 'self'" if linked else "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def sound_words(facts: dict, songs: int) -> str:
-    "What there is to hear, in a sentence or two."
-    if facts["kind"] == "none":
-        return "This map was made without sound."
-    missing = len(facts["missing"])
-    how = f"A click plays {facts['seconds']:g} s from the middle of a song" + (
-        f", kept in this page at {facts['kbps']} kbit/s."
-        if facts["kind"] == "embed"
-        else ", from its file: map and music must stay where they lie to each other."
-    )
-    return how + (f" {missing} of {songs} songs have no sound; each says why." if missing else "")
+def map_page(data: dict, vectors: np.ndarray, excerpts: list[str]) -> str:
+    """The whole page.
 
+    `data` as `map_data` gives it, vectors `(song, dimension)`, and an excerpt as text a song, or
+    none at all.
+    """
+    import bokeh
 
-def page(data: dict, vectors, texts: list[str]) -> str:
-    "The whole page: `data` as `map_data` gives it, vectors `(song, dimension)`, and an excerpt as text a song, or none at all."
-    (scripts, version), trust, songs = library(), data["trust"], data["songs"]["title"]
-    own = (
-        "(() => {"
-        + SPACE_SCRIPT
-        + WAY_SCRIPT
-        + PLOT_SCRIPT
-        + SOUND_SCRIPT
-        + PANEL_SCRIPT
-        + KEYS_SCRIPT
-        + "})();"
-    )
-    elements, checksums = zip(*map(script_element, [*scripts, own]))
-    policy = f"default-src 'none'; script-src {' '.join(checksums)}; style-src 'unsafe-inline'; img-src data:; media-src {'file: ' + chr(39) + 'self' + chr(39) if data['sound']['kind'] == 'link' else 'data:'}; base-uri 'none'; form-action 'none'"
-    words = dict(
+    own = f'(() => {{\n"use strict";\n{page_script()}}})();'
+    scripts = [*bokeh_scripts(), own]
+    return render(
+        "map.html.j2",
         title=data["title"],
-        n=f"{len(songs):,}",
-        trust=f"{trust['value']:.3f}",
-        neighbours=trust["neighbours"],
-        among=f", among {trust['songs']:,} songs" if trust["songs"] < len(songs) else "",
-        dimension=data["dimension"],
-        codes=f"{data['codes']} ({data['pooling']})",
-        seed=data["seed"],
-        bokeh=version,
-        sound=sound_words(data["sound"], len(songs)),
-        sample=f" Of {data['of']:,} songs, {len(songs):,} are drawn, chosen at random."
-        if data["of"] > len(songs)
-        else "",
-    )
-    body = BODY.format(**{name: escape(str(value)) for name, value in words.items()})
-    packed = as_text(np.ascontiguousarray(vectors, "<f4").tobytes())
-    blocks = "".join(
-        f'<script type="text/plain" id="{name}">{text}</script>\n'
-        for name, text in (("data", script_json(data)), ("vectors", packed))
-    )
-    heard = (
-        '<script type="text/plain" id="sounds">\n'
-        + "".join(f":{text}\n" for text in texts)
-        + "</script>\n"
-        if texts
-        else ""
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        + f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<title>{escape(data['title'])}</title>\n<style>{STYLE}</style>\n</head>\n<body>{body}<noscript>This map needs JavaScript.</noscript>\n{blocks}"
-        + "\n".join(elements)
-        + f"\n{heard}</body>\n</html>\n"
+        policy=security_policy(scripts, data["sound"]["kind"] == "link"),
+        data=data,
+        vectors=as_text(np.ascontiguousarray(vectors, "<f4").tobytes()),
+        scripts=scripts,
+        excerpts=excerpts,
+        bokeh=bokeh.__version__,
     )
 
 
 # %% ../nbs/map.ipynb #map-045
+MOST_BYTES = 40e6  # of vectors in a page
+
+
+def drawn_songs(space: SongSpace, seed: int) -> SongSpace:
+    "The space, or `MOST` songs of it, drawn at random."
+    if len(space) <= MOST:
+        return space
+    order = np.random.default_rng(seed).permutation(len(space))
+    sample = np.sort(order[:MOST])
+    return SongSpace(
+        space.vectors[sample],
+        space.songs.iloc[sample],
+        settings=space.settings,
+        seed=space.seed,
+        codes=space.codes,
+        pooling=space.pooling,
+    )
+
+
+# %% ../nbs/map.ipynb #map-045b
 def write_map(
     space: SongSpace,
-    out,  # the HTML file
+    out: Path | str,
     title: str = "A map of songs",
-    seed: int = 0,  # of t-SNE, and of the songs drawn where there are too many
-    audio: str = "auto",  # embed excerpts, link the files, none, or auto: embed where they fit, else link
-    seconds: float = 5.0,  # of each excerpt
-    megabytes: float = 10.0,  # that all excerpts may take before they are written as text, which takes a quarter more
-    codec: str = "opus",  # or mp3
-    workers: int = 0,  # processes that encode excerpts; 0: one for each core
-) -> dict:  # the file's `bytes`, `songs`, `trust`, and `sound`
-    "Write the map of a space as one HTML file; the same space, place and seed give the same file. A `RunError` where there are too few songs, or the excerpts do not fit."
-    out, of = Path(out), len(space)
-    if of > MOST:
-        some = np.sort(np.random.default_rng(seed).permutation(of)[:MOST])
-        space = SongSpace(
-            space.vectors[some],
-            space.songs.iloc[some],
-            settings=space.settings,
-            seed=space.seed,
-            codes=space.codes,
-            pooling=space.pooling,
-        )
-    if space.vectors.nbytes > 40e6:
+    seed: int = 0,
+    sound: MapSound = MapSound(),
+) -> dict:
+    """Write the map of a space as one HTML file `out`; the file's `bytes`, `songs`, and so on.
+
+    `seed` is that of t-SNE, and of the songs drawn where there are too many: the same space, place
+    and seed give the same file. A `RunError` where there are too few songs, or excerpts do not fit.
+    """
+    out = Path(out)
+    drawn = drawn_songs(space, seed)
+    vectors = drawn.vectors
+    if vectors.nbytes > MOST_BYTES:
         raise RunError(
-            f"{len(space):,} songs in {space.vectors.shape[1]:,} dimensions are too much for a page: make the map of a space of fewer dimensions."
+            f"{len(drawn):,} songs in {vectors.shape[1]:,} dimensions are too much for a page: "
+            "make the map of a space of fewer dimensions."
         )
-    facts, texts = sounds(space, audio, seconds, megabytes, codec, workers)
-    positions = lay_out(space.vectors, seed)
-    data = map_data(
-        space,
-        positions,
-        plain_text(title),
-        out.resolve().parent,
-        facts,
-        trust=trust(space.vectors, positions, seed),
-        seed=seed,
-        of=of,
-    )
+    heard, excerpts = collect_sounds(drawn, sound)
+    positions = lay_out(vectors, seed)
+    trust = measure_trust(vectors, positions, seed)
+    facts = dict(title=plain_text(title), sound=heard, trust=trust, seed=seed, of=len(space))
+    data = map_data(drawn, positions, out.resolve().parent, **facts)
     with atomic_write(out) as aside:
-        aside.write_text(page(data, space.vectors, texts), encoding="utf-8", newline="\n")
-    return dict(
-        bytes=out.stat().st_size,
-        songs=len(space),
-        of=of,
-        trust=data["trust"],
-        sound={
-            **facts,
-            "missing": {
-                space.songs["song_id"].iat[int(i)]: why for i, why in facts["missing"].items()
-            },
-        },
-    )
+        aside.write_text(map_page(data, vectors, excerpts), encoding="utf-8", newline="\n")
+    names = drawn.songs["song_id"].tolist()
+    silent = {names[int(i)]: why for i, why in heard["missing"].items()}
+    made = dict(bytes=out.stat().st_size, songs=len(drawn), of=len(space), trust=trust)
+    return made | dict(sound=heard | dict(missing=silent))

@@ -17,7 +17,7 @@ from test_space import catalog
 import song_metric.map as module
 from song_metric.cli import main
 from song_metric.files import RunError
-from song_metric.map import write_map
+from song_metric.map import MapSound, write_map
 from song_metric.playlists import fluidity, path
 from song_metric.space import SongSpace
 
@@ -49,8 +49,10 @@ def made(tmp_path_factory):
         ),
         rows,
     )
-    facts = write_map(space, folder / "map.html", title=f"Songs {EVIL}", seconds=2, workers=1)
-    return space, folder / "map.html", facts
+    place = folder / "map.html"
+    sound = MapSound(seconds=2, workers=1)
+    facts = write_map(space, place, title=f"Songs {EVIL}", sound=sound)
+    return space, place, facts
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +321,7 @@ def test_quick_and_slow_clicks_count(page, made):
     page.mouse.click(*pixel(page, second), delay=600)
     assert page.inner_text("#chosen").endswith(titles[second])
     page.keyboard.down("Shift"), page.mouse.dblclick(*pixel(page, first)), page.keyboard.up("Shift")
-    assert page.is_visible("#way-card"), "a double click does not take back the path that it drew"
+    assert page.is_visible("#path-card"), "a double click does not take back the path that it drew"
 
 
 def test_the_legend_filters(page, made):
@@ -360,7 +362,7 @@ def test_two_songs_give_the_path_of_the_command_line(page, made, tmp_path):
         page.keyboard.press("Enter")
         wanted = path(space, a, b, n).songs
         assert listed(
-            page, "way"
+            page, "path"
         ) == wanted and f"Strain {fluidity(space, wanted)['strain']:.2f}" in page.inner_text(
             "#score"
         )
@@ -397,12 +399,12 @@ def test_a_path_plays_through(page, made):
     page.keyboard.up("Shift")
     page.fill("#length", "3")
     page.keyboard.press("Enter")
-    way = listed(page, "way")
+    way = listed(page, "path")
     assert way == path(made[0], 1, other, 3).songs
     page.click("#through")
-    page.wait_for_selector("#way button.song[data-playing][data-song='1']")
-    page.wait_for_selector(f"#way button.song[data-playing][data-song='{other}']")
-    until(page, "!document.querySelector('#way [data-playing]')")
+    page.wait_for_selector("#path button.song[data-playing][data-song='1']")
+    page.wait_for_selector(f"#path button.song[data-playing][data-song='{other}']")
+    until(page, "!document.querySelector('#path [data-playing]')")
 
 
 def test_it_can_be_used_without_a_mouse(page, made):
@@ -467,7 +469,7 @@ def test_the_wheel_zooms_and_dark_paper_is_dark(browser, made):
 
 def test_files_can_be_linked(browser, made):
     space, place, _ = made
-    facts = write_map(space, place.with_name("linked.html"), audio="link", seconds=2)
+    facts = write_map(space, place.with_name("linked.html"), sound=MapSound("link", seconds=2))
     assert facts["sound"]["kind"] == "link" and facts["bytes"] < made[2]["bytes"]
     page = opened(browser, place.with_name("linked.html"))
     find(page, "title 3")
@@ -482,21 +484,23 @@ def test_files_can_be_linked(browser, made):
 
 def test_the_same_space_gives_the_same_file(made):
     space, place, _ = made
-    write_map(space, place.with_name("again.html"), title=f"Songs {EVIL}", seconds=2, workers=2)
-    assert place.with_name("again.html").read_bytes() == place.read_bytes()
+    again = place.with_name("again.html")
+    sound = MapSound(seconds=2, workers=2)
+    write_map(space, again, title=f"Songs {EVIL}", sound=sound)
+    assert again.read_bytes() == place.read_bytes()
 
 
 def test_too_many_and_too_few(made, monkeypatch, tmp_path):
     space = made[0]
     monkeypatch.setattr(module, "MOST", 100)
-    facts = write_map(space, tmp_path / "map.html", audio="none")
+    facts = write_map(space, tmp_path / "map.html", sound=MapSound("none"))
     assert (facts["songs"], facts["of"]) == (100, SONGS) and f"Of {SONGS} songs, 100 are drawn" in (
         tmp_path / "map.html"
     ).read_text(encoding="utf-8")
     with pytest.raises(RunError, match="five songs"):
         write_map(SongSpace(space.vectors[:3], space.songs[:3]), tmp_path / "few.html")
     with pytest.raises(RunError, match="take more than"):
-        write_map(space, tmp_path / "few.html", audio="embed", megabytes=0.1)
+        write_map(space, tmp_path / "few.html", sound=MapSound("embed", megabytes=0.1))
     assert not (tmp_path / "few.html").exists()
 
 

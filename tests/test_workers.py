@@ -177,7 +177,7 @@ def test_a_report_over_files_that_kill_their_decoder(tmp_path):
 
 def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
     "In a space that is asked about a file, or given one; and on the map."
-    from song_metric.map import sounds
+    from song_metric.map import MapSound, collect_sounds
     from song_metric.space import SongSpace, read_each
     from song_metric.spectrograms import SpectrogramSettings
 
@@ -195,5 +195,6 @@ def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
     songs = pd.DataFrame(
         [dict.fromkeys(columns, "x") | dict(song_id=str(i), duration=9.0) for i in range(3)]
     )
-    facts, excerpts = sounds(SongSpace(np.eye(3, dtype="float32"), songs), "embed")
+    space = SongSpace(np.eye(3, dtype="float32"), songs)
+    facts, excerpts = collect_sounds(space, MapSound("embed"))
     assert excerpts == [""] * 3 and facts["missing"] == {str(i): str(crash) for i in range(3)}

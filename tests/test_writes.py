@@ -29,7 +29,7 @@ from song_metric.changes import folder_digest, reason_to_run, sounds_digest
 from song_metric.chapters import read_notebook
 from song_metric.cli import main
 from song_metric.files import RunError, atomic_write, hold_folder, write_json
-from song_metric.map import write_map
+from song_metric.map import MapSound, write_map
 from song_metric.pages import write_pages
 from song_metric.playlists import Playlist
 from song_metric.report import failure, report, tidy_streams
@@ -74,7 +74,7 @@ WRITES = {
     "list.m3u8": lambda path: Playlist(tiny_space(), [0, 1]).save(path),
     "list.xspf": lambda path: Playlist(tiny_space(), [0, 1]).save(path),
     "list.json": lambda path: Playlist(tiny_space(), [0, 1]).save(path),
-    "map.html": lambda path: write_map(tiny_space(6), path, audio="none"),
+    "map.html": lambda path: write_map(tiny_space(6), path, sound=MapSound("none")),
     "weights.safetensors": save_weights,
 }
 
@@ -134,7 +134,7 @@ def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path, monkeypatch):
     path.write_text("kept")
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for a user who is not root
     with pytest.raises(RunError, match="permission is denied"):
-        write_map(tiny_space(), path, audio="none")
+        write_map(tiny_space(), path, sound=MapSound("none"))
     assert path.read_text() == "kept"
 
 
