@@ -233,32 +233,30 @@ NO_PATH = "this space was saved without paths"
 class MapSound:
     "What is heard on a map; a `RunError` for a kind or codec that there is not."
 
-    kind: str = (
-        "auto"  # embed excerpts, link the files, none; auto: embed where they fit, else link
-    )
+    audio: str = "auto"  # embed excerpts, link the files, none; auto: embed what fits, else link
     seconds: float = 5.0  # of each excerpt
     megabytes: float = 10.0  # of all excerpts, before they are text, which takes a quarter more
     codec: str = "opus"  # or mp3
     workers: int = 0  # processes that encode excerpts; 0: one for each core
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise RunError(f"audio is auto, embed, link or none, not {self.kind!r}.")
+        if self.audio not in KINDS:
+            raise RunError(f"audio is auto, embed, link or none, not {self.audio!r}.")
         if self.codec not in CODECS:
             raise RunError(f"The codec is {' or '.join(CODECS)}, not {self.codec!r}.")
 
     def settle(self, songs: int) -> tuple[str, int]:
         "The kind that so many songs have, and kbit/s; a `RunError` where excerpts do not fit."
         kbps = bit_rate(songs, self.seconds, self.megabytes, self.codec)
-        if self.kind == "auto":
+        if self.audio == "auto":
             return ("embed" if kbps else "link"), kbps
-        if self.kind == "embed" and not kbps:
+        if self.audio == "embed" and not kbps:
             raise RunError(
                 f"Excerpts of {songs} songs take more than {self.megabytes:g} MB, even at "
                 f"{CODECS[self.codec].least} kbit/s: allow more, make them shorter, "
                 "or link the files."
             )
-        return self.kind, kbps
+        return self.audio, kbps
 
 
 # %% ../nbs/map.ipynb #map-014b
