@@ -11,10 +11,9 @@ __all__ = [
     "load_table",
     "load_catalog",
     "sound_facts",
+    "reason_against",
     "with_facts",
     "checked_songs",
-    "sources",
-    "get_source",
     "catalog_tables",
     "build_catalog",
     "reason_kind",
@@ -25,9 +24,9 @@ __all__ = [
 # %% ../nbs/00_data.ipynb #00_data-006
 import csv
 import hashlib
-import importlib
-import pkgutil
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -35,6 +34,7 @@ from .audio import AudioError, read_middle
 from .files import RunError, atomic_write
 from .names import one_spelling, plain_text
 from .seen import file_facts
+from .sources._base import Looking, ask, get_source
 
 # %% ../nbs/00_data.ipynb #00_data-009
 CATALOG_COLUMNS = [
@@ -129,75 +129,57 @@ def sound_facts(path, preview_seconds: float = 30.0) -> dict:
     return dict(duration=round(duration, 3), sound=sound.hexdigest())
 
 
+# %% ../nbs/00_data.ipynb #00_data-050c
+def reason_against(fact: dict, seconds: float) -> str:
+    "Why a song cannot be used, by what was found out about its file; '' where it can."
+    if "reason" in fact:
+        return fact["reason"]
+    if fact["duration"] < seconds:
+        return f"too short: {fact['duration']:.1f} s, and one example takes {seconds:g} s"
+    return ""
+
+
 def with_facts(
-    rows: list[dict],  # catalog rows without duration, or with a `reason` to reject them for
-    facts: list[dict],  # what `file_facts` found, row by row
-    seconds: float = 5.0,  # the shortest usable song
-    keep_duplicates: bool = True,  # keep files that sound exactly like another, too
-) -> tuple[
-    list[dict], list[dict]
-]:  # catalog rows, rejected rows (path, reason), each in order of song_id
-    "Rows with their duration; those that cannot be used, are too short or sound exactly like another are rejected with the reason."
-    songs, rejected, first = [], [], {}
+    rows: list[dict], facts: list[dict], looking: Looking
+) -> tuple[list[dict], list[dict]]:
+    """Catalog rows with their duration, and rejected rows (path, reason), in order of song_id.
+
+    `rows`: catalog rows without duration; one with a `reason` is rejected for it. `facts`: what
+    `file_facts` found out about each row's file.
+    """
+    songs = []
+    rejected = []
+    first = {}  # the first song of each sound
     for row, fact in sorted(zip(rows, facts), key=lambda pair: pair[0]["song_id"]):
-        reason = row.get("reason") or fact.get("reason") or ""
-        if not reason and fact["duration"] < seconds:
-            reason = f"too short: {fact['duration']:.1f} s, and one example takes {seconds:g} s"
-        if (
-            not reason
-            and not keep_duplicates
-            and first.setdefault(fact["sound"], row["song_id"]) != row["song_id"]
-        ):
-            reason = f"a duplicate: it sounds exactly like {plain_text(first[fact['sound']])}"
+        reason = row.get("reason") or reason_against(fact, looking.seconds)
+        if not reason and not looking.keep_duplicates:
+            same = first.setdefault(fact["sound"], row["song_id"])
+            if same != row["song_id"]:
+                reason = f"a duplicate: it sounds exactly like {plain_text(same)}"
         if reason:
             rejected.append(dict(path=row["song_id"], reason=reason))
-        else:
-            songs.append(
-                {
-                    **{name: row.get(name, "") for name in CATALOG_COLUMNS},
-                    **({"split": row["split"]} if "split" in row else {}),
-                    "duration": fact["duration"],
-                }
-            )
+            continue
+        song = {name: row.get(name, "") for name in CATALOG_COLUMNS}
+        song["duration"] = fact["duration"]
+        if "split" in row:
+            song["split"] = row["split"]
+        songs.append(song)
     return songs, rejected
 
 
-def checked_songs(
-    rows: list[dict],
-    seconds: float = 5.0,
-    preview_seconds: float = 30.0,
-    workers: int = 0,
-    keep_duplicates: bool = True,
-    **_,
-) -> tuple[list[dict], list[dict]]:
+# %% ../nbs/00_data.ipynb #00_data-050e
+def checked_songs(rows: list[dict], looking: Looking) -> tuple[list[dict], list[dict]]:
     "`with_facts` of rows whose files are looked at by `sound_facts`: what most sources end with."
-    facts = file_facts(
-        [row["path"] for row in rows],
-        partial(sound_facts, preview_seconds=preview_seconds),
-        f"sound {preview_seconds:g}",
-        workers,
+    seconds = looking.preview_seconds
+    paths = {row["song_id"]: row["path"] for row in rows if not row.get("reason")}
+    found = file_facts(
+        list(paths.values()),
+        partial(sound_facts, preview_seconds=seconds),
+        f"sound {seconds:g}",
+        looking.workers,
     )
-    return with_facts(rows, facts, seconds, keep_duplicates)
-
-
-# %% ../nbs/00_data.ipynb #00_data-053
-def sources() -> list[str]:
-    "Names of the sources there are."
-    package = importlib.import_module("song_metric.sources")
-    return sorted(
-        module.name
-        for module in pkgutil.iter_modules(package.__path__)
-        if not module.name.startswith("_")
-    )
-
-
-def get_source(name: str):
-    "The module of a source; a `RunError` that lists those there are, for a name that is none of them."
-    if name not in sources():
-        raise RunError(
-            f"There is no source {name!r}: choose one of {', '.join(sources())} (parameter `source`)."
-        )
-    return importlib.import_module(f"song_metric.sources.{name}")
+    known = dict(zip(paths, found))
+    return with_facts(rows, [known.get(row["song_id"], {}) for row in rows], looking)
 
 
 # %% ../nbs/00_data.ipynb #00_data-056
@@ -226,13 +208,16 @@ def catalog_tables(
 
 
 def build_catalog(
-    source: str = "demo",  # name of a source
-    *,
-    min_songs: int = 2,  # labels with fewer songs are rejected
-    **parameters,  # what the source takes: data, label, songs_per_genre, genres, seconds, preview_seconds, workers …
-) -> tuple[pd.DataFrame, pd.DataFrame]:  # the catalog, the rejected files
-    "Ask a source for its songs. A `RunError` for an unknown source, and whatever the source finds impossible."
-    return catalog_tables(*get_source(source).catalog(**parameters), min_songs=min_songs)
+    source: str = "demo", *, data: Path | str = "", min_songs: int = 2, **parameters: Any
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The catalog that a source gives, and the list of rejected files.
+
+    `data` and `parameters` (such as label, subset, seconds, workers) are what the source takes; a
+    `RunError` for anything else, and for whatever the source finds impossible. Labels with fewer
+    than `min_songs` songs are rejected.
+    """
+    rows, rejected = ask(get_source(source), "catalog", data, **parameters)
+    return catalog_tables(rows, rejected, min_songs)
 
 
 # %% ../nbs/00_data.ipynb #00_data-059

@@ -49,8 +49,7 @@ __all__ = [
     "score_text",
     "run_row",
     "runs_command",
-    "get_source",
-    "source_options",
+    "source_arguments",
     "print_rows",
     "sources_command",
     "fetch_command",
@@ -98,6 +97,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from song_metric.sources._base import (
+    Source,
+    check_request,
+    describe,
+    get_source,
+    own_parameters,
+    sources,
+)
 
 from . import __version__
 from .chapters import matches_type, parse_value
@@ -472,37 +480,20 @@ def runs_command(as_json: AsJson = False, runs_dir: RunsDir = None) -> None:
 
 
 # %% ../nbs/cli.ipynb #cli-012
-def get_source(name: str):
-    "A source's module; a `UsageError` that lists those there are, for a name that is none of them."
-    from song_metric.catalog import get_source, sources
+def source_arguments(source: Source, act: str, data: Path | None, texts: list[str]) -> dict:
+    """The arguments of a source's `fetch` or `validate`, parsed by the types of its defaults.
 
-    if name not in sources():
-        raise UsageError(f"There is no source {name!r}. There are: {', '.join(sources())}.")
-    return get_source(name)
-
-
-def source_options(function, texts: list[str], data=None) -> dict:
-    "Arguments for a source's `fetch` or `validate`, parsed by the types of its defaults; a `UsageError` for one that it does not take."
-    import inspect
-
-    defaults = {
-        name: p.default
-        for name, p in inspect.signature(function).parameters.items()
-        if isinstance(p.default, (str, int, float)) and name != "data"
-    }
+    A `UsageError` for one that it does not take.
+    """
+    defaults = own_parameters(source, act)
     values = assignments(texts)
-    for name, text in values.items():
-        if name not in defaults:
-            raise UsageError(
-                f"There is no parameter {name!r} here. "
-                + (f"There are: {', '.join(defaults)}." if defaults else "There are none.")
-            )
-        values[name] = parse_value(text, defaults[name])
-        if not matches_type(values[name], defaults[name]):
-            raise UsageError(
-                f"The parameter {name} takes a value such as {defaults[name]!r}, not {text!r}."
-            )
-    return {**values, **({"data": str(Path(data).expanduser())} if data else {})}
+    for name in values.keys() & defaults.keys():
+        value = parse_value(values[name], defaults[name])
+        if not matches_type(value, defaults[name]):
+            kind = f"a value such as {defaults[name]!r}"
+            raise UsageError(f"The parameter {name} takes {kind}, not {values[name]!r}.")
+        values[name] = value
+    return check_request(source, act, data.expanduser() if data else "", values)
 
 
 def print_rows(title: str, rows: list[dict], most: int = 20) -> None:
@@ -541,16 +532,7 @@ def sources_command(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     "List where songs can come from, with size, licence, and what each source needs."
-    from song_metric.catalog import get_source, sources
-
-    found = [
-        dict(
-            get_source(name).SOURCE,
-            fetch=hasattr(get_source(name), "fetch"),
-            validate=hasattr(get_source(name), "validate"),
-        )
-        for name in sources()
-    ]
+    found = [describe(get_source(name)) for name in sources()]
     if as_json:
         return print_json(found)
     table = Table("source", "what it is", "size, time", "licence", "needs")
@@ -586,16 +568,12 @@ def fetch_command(
     - `song-metric fetch deezer -p genres=rock,jazz -p songs_per_genre=100` brings 200 previews
     - `song-metric fetch fma -p subset=medium --data /big/disk/fma`
     """
-    module = get_source(source)
-    if not hasattr(module, "fetch"):
-        raise UsageError(
-            f"The source {source} has nothing to fetch: it needs {module.SOURCE['needs']}."
-        )
-    options = source_options(module.fetch, parameter or [], data)
-    if module.SOURCE.get("terms"):
-        Console(stderr=True, highlight=False).print(Text(module.SOURCE["terms"], "yellow"))
+    chosen = get_source(source)
+    arguments = source_arguments(chosen, "fetch", data, parameter or [])
+    if chosen.terms:
+        Console(stderr=True, highlight=False).print(Text(chosen.terms, "yellow"))
     try:
-        missing = module.fetch(**options)
+        missing = chosen.fetch(**arguments)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -625,8 +603,9 @@ def validate_command(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     "Compare a source's files with its index: which are missing, which are invalid? The exit status is 1 where any is."
-    module = get_source(source)
-    missing, invalid = module.validate(**source_options(module.validate, parameter or [], data))
+    chosen = get_source(source)
+    arguments = source_arguments(chosen, "validate", data, parameter or [])
+    missing, invalid = chosen.validate(**arguments)
     if as_json:
         print_json(dict(missing=missing, invalid=invalid))
     elif not missing + invalid:

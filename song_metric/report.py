@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "NEEDS_DATA",
     "SHARED",
     "PUBLISHED",
     "ELSEWHERE",
@@ -84,6 +83,7 @@ from song_metric.files import (
 
 from .pages import duration, rows_of, verdict, write_pages
 from .runs import home, outputs, read_manifest, run_dir, tool_folders
+from .sources._base import get_source, require_data
 from .workers import ONE_THREAD
 
 
@@ -384,35 +384,10 @@ class Plan:
 
 
 # %% ../nbs/report.ipynb #report-051
-NEEDS_DATA = dict(
-    folder="your folder of music: add --data DIR",
-    gtzan="the folder or archive that you have: add --data DIR",
-    table="your CSV file: add --data FILE",
-)
-
-
 def check_source(plan: Plan) -> None:
     "A `UsageError` when the plan's source does not exist, or its music is not given or not there."
-    known = sorted(path.stem for path in (home() / "song_metric" / "sources").glob("[a-z]*.py"))
-    data = plan.parameter("data", "")
-    if not any("source" in notebook.parameters for notebook in plan.notebooks):
-        return
-    if plan.source not in {"demo", "folder", *known}:
-        raise UsageError(f"There is no source {plan.source!r}. There are: {', '.join(known)}.")
-    if plan.source in NEEDS_DATA and not data:
-        raise UsageError(f"The source `{plan.source}` needs {NEEDS_DATA[plan.source]}.")
-    if plan.source == "demo" and data and not (Path(data) / "midi.tar.xz").exists():
-        raise UsageError(
-            "The demo brings its own songs: to use the folder given with --data, add --source folder."
-        )
-    if plan.source == "table" and not Path(data).is_file():
-        raise UsageError(f"{data} is no file: give an existing CSV file with --data.")
-    if (
-        data
-        and not Path(data).is_dir()
-        and not (plan.source in ("table", "gtzan") and Path(data).is_file())
-    ):
-        raise UsageError(f"{data} is no folder: give an existing folder of music with --data.")
+    if any("source" in notebook.parameters for notebook in plan.notebooks):
+        require_data(get_source(plan.source), plan.parameter("data", ""))
 
 
 def make_plan(profile="demo", run=None, overrides=None, nbs=None, root=None) -> Plan:

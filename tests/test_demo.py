@@ -15,6 +15,7 @@ import soundfile as sf
 
 from song_metric.files import RunError
 from song_metric.sources import demo
+from song_metric.sources._base import ask
 
 CORPUS = Path(__file__).resolve().parent.parent / "data" / "demo"
 
@@ -180,23 +181,16 @@ def test_cache(index, tmp_path):
 def test_catalog_of_another_corpus(index, tmp_path, monkeypatch):
     small_corpus(tmp_path / "corpus", index, [0, 60])
     monkeypatch.setattr(demo, "data_folder", lambda: tmp_path)
-    rows, rejected = demo.catalog(
-        data=str(tmp_path / "corpus"), songs_per_genre=1, genres=2, workers=2, seconds=5.0
-    )
+    few = dict(songs_per_genre=1, genres=2, workers=2)
+    rows, rejected = ask(demo.SOURCE, "catalog", tmp_path / "corpus", **few)
     assert [(row["song_id"], row["genre"], row["duration"], row["source"]) for row in rows] == [
         ("blues-00-000", "blues", 30.0, "demo"),
         ("bossa-00-000", "bossa", 30.0, "demo"),
     ]
-    assert (
-        all(Path(row["path"]).is_absolute() and Path(row["path"]).exists() for row in rows)
-        and rejected == []
-    )
-    assert [
-        row["genre"]
-        for row in demo.catalog(
-            data=str(tmp_path / "corpus"), label="artist", songs_per_genre=1, genres=2
-        )[0]
-    ] == [row["artist"] for row in rows]
+    assert all(Path(row["path"]).is_absolute() and Path(row["path"]).exists() for row in rows)
+    assert rejected == []
+    by_artist, _ = ask(demo.SOURCE, "catalog", tmp_path / "corpus", label="artist", **few)
+    assert [row["genre"] for row in by_artist] == [row["artist"] for row in rows]
 
 
 def test_songs_are_spread_over_artists(index):
@@ -216,7 +210,9 @@ def test_what_cannot_be_done_is_said(index, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"compose.py --songs-per-genre 61 --out DIR"):
         demo.choose(index, 61)
     with pytest.raises(RunError, match="holds no corpus"):
-        demo.catalog(data=str(tmp_path))
+        demo.load_index(tmp_path)
+    with pytest.raises(RunError, match="add --source folder"):
+        ask(demo.SOURCE, "catalog", tmp_path)
     small_corpus(tmp_path, index, [0])
     (tmp_path / "midi.tar.xz").write_bytes((tmp_path / "midi.tar.xz").read_bytes()[:200])
     with pytest.raises(RunError, match="cannot be read|not in midi.tar.xz"):

@@ -18,7 +18,7 @@ from song_metric.catalog import (
     save_table,
 )
 from song_metric.files import RunError
-from song_metric.sources.folder import catalog as folder_catalog
+from song_metric.sources._base import ask, get_source
 from song_metric.tags import read_tags
 
 RATE = 22050
@@ -214,7 +214,7 @@ def test_a_name_that_is_no_text_is_listed(tmp_path):
         (tmp_path / "a" / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"RIFF")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    rows, rejected = folder_catalog(data=tmp_path, workers=1)
+    rows, rejected = ask(get_source("folder"), "catalog", tmp_path, workers=1)
     assert rows == [] and rejected == [
         dict(path="a/caf\\xe9.wav", reason="its name is not valid UTF-8: rename it")
     ]

@@ -34,6 +34,7 @@ from song_metric.pages import write_pages
 from song_metric.playlists import Playlist
 from song_metric.report import failure, report, tidy_streams
 from song_metric.runs import Chapter
+from song_metric.sources._base import ask
 from song_metric.space import SongSpace
 from song_metric.spectrograms import SpectrogramSettings, song_keys
 from song_metric.store import Rows
@@ -323,7 +324,7 @@ def seen(monkeypatch, here):
 
 
 def catalog(songs):
-    return music.catalog(data=str(songs.parent), workers=1)
+    return ask(music.SOURCE, "catalog", songs.parent, workers=1)
 
 
 def test_what_was_refused_is_not_opened_again(songs, seen, monkeypatch):

@@ -4,22 +4,21 @@
 
 # %% auto #0
 __all__ = [
-    "SOURCE",
     "BASE",
+    "SOURCE",
     "check_answer",
     "entries",
     "find_genres",
     "track_row",
     "genre_tracks",
     "fetch",
-    "catalog",
     "fetched_songs",
-    "validate",
+    "check_fetched",
 ]
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-004
+from functools import partial
 from itertools import chain, islice, zip_longest
-from pathlib import Path
 
 from song_metric.downloads import (
     DownloadError,
@@ -38,19 +37,9 @@ from ..catalog import checked_songs
 from ..files import RunError
 from ..names import plain_text, same_name
 from ..runs import source_folder
+from ._base import Looking, Source
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-005
-SOURCE = dict(
-    name="deezer",
-    title="Deezer previews: genres and songs of your choice",
-    licence="the rights holders'; research and private use, not to be passed on",
-    size="0.5 MB a song",
-    time="about 10 minutes for 1,000 songs (an estimate)",
-    needs="the internet; no account",
-    command="song-metric fetch deezer -p genres=rock,jazz -p songs_per_genre=100",
-    citation="Deezer, developers.deezer.com/api",
-    terms="Deezer's previews are for research and private use on this machine: do not pass them on, and delete them when you no longer need them (developers.deezer.com/termsofuse).",
-)
 BASE = "https://api.deezer.com"
 
 
@@ -160,46 +149,44 @@ def fetch(
 
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-012
-def catalog(
-    *,
-    data: str = "",  # the folder of fetched previews
-    label: str = "genre",  # what labels a song: genre (also called folder), artist or album
-    keep_duplicates: bool = False,  # keep files that sound exactly like another, too
-    **looking,  # seconds, preview_seconds, workers
-) -> tuple[list[dict], list[dict]]:  # catalog rows, rejected rows (path, reason)
-    "The previews that have been fetched. A `RunError` where there are none."
-    return fetched_songs(source_folder("deezer", data), "deezer", label, keep_duplicates, **looking)
-
-
 def fetched_songs(
-    folder: Path, source: str, label: str, keep_duplicates: bool = False, **looking
+    source: str, *, data: str = "", label: str = "genre", looking: Looking
 ) -> tuple[list[dict], list[dict]]:
-    "Catalog and rejected rows of what `fetch_previews` has left in a folder."
-    if label not in ("folder", "genre", "artist", "album"):
-        raise RunError(
-            f"There is no label {label!r}: choose genre, artist or album (parameter `label`)."
-        )
+    "Catalog and rejected rows of a source's fetched previews. A `RunError` where there are none."
+    folder = source_folder(source, data)
     tracks = load_tracks(folder)
     if not tracks:
         raise RunError(
-            f"There are no previews in {folder}: get some with `song-metric fetch {source}`, or name the folder where they are (--data DIR)."
+            f"There are no previews in {folder}: get some with `song-metric fetch {source}`, "
+            "or name the folder where they are (--data DIR)."
         )
-    rows = [
-        dict(
-            row,
-            path=str(folder.resolve() / row["file"]),
-            source=source,
-            genre=row["genre" if label == "folder" else label],
-        )
-        for row in tracks.values()
-    ]
-    rows = [
-        row if row["genre"] else dict(row, reason=f"no label: the track has no {label}")
-        for row in rows
-    ]
-    return checked_songs(rows, keep_duplicates=keep_duplicates, **looking)
+    rows = []
+    for track in tracks.values():
+        path = str(folder.resolve() / track["file"])
+        row = dict(track, path=path, source=source, genre=track[label])
+        if not row["genre"]:
+            row["reason"] = f"no label: the track has no {label}"
+        rows.append(row)
+    return checked_songs(rows, looking)
 
 
-def validate(data: str = "") -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason) of those that have been fetched."
-    return check_tracks(source_folder("deezer", data))
+def check_fetched(source: str, data: str = "") -> tuple[list[dict], list[dict]]:
+    "(missing, invalid) files (path, reason) of a source's fetched previews."
+    return check_tracks(source_folder(source, data))
+
+
+# %% ../../nbs/sources/deezer.ipynb #deezer-source
+SOURCE = Source(
+    name="deezer",
+    title="Deezer previews: genres and songs of your choice",
+    licence="the rights holders'; research and private use, not to be passed on",
+    size="0.5 MB a song",
+    time="about 10 minutes for 1,000 songs (an estimate)",
+    needs="the internet; no account",
+    command="song-metric fetch deezer -p genres=rock,jazz -p songs_per_genre=100",
+    citation="Deezer, developers.deezer.com/api",
+    terms="Deezer's previews are for research and private use on this machine: do not pass them on, and delete them when you no longer need them (developers.deezer.com/termsofuse).",
+    catalog=partial(fetched_songs, "deezer"),
+    fetch=fetch,
+    validate=partial(check_fetched, "deezer"),
+)

@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = [
-    "SOURCE",
     "SAMPLE_RATE",
     "SECONDS",
     "PEAK",
     "RELEASE",
     "FAINT",
-    "LABELS",
+    "SOURCE",
     "data_folder",
     "load_index",
     "choose",
@@ -25,6 +24,9 @@ __all__ = [
     "render_file",
     "render_songs",
     "require_renderer",
+    "corpus_folder",
+    "require_corpus",
+    "song_row",
     "catalog",
     "validate",
 ]
@@ -50,21 +52,10 @@ import pandas as pd
 import soundfile as sf
 import soxr
 
-from ..files import RunError
+from ..files import RunError, UsageError
 from ..runs import home
 from ..workers import Crash, in_parallel
-
-# %% ../../nbs/sources/demo.ipynb #demo-006
-SOURCE = dict(
-    name="demo",
-    title="The demo corpus: 15 genres, 75 artists, 900 songs",
-    licence="CC0-1.0",
-    citation="Arranged by data/demo/compose.py with Musical MIDI Accompaniment (Bob van der Poel), rendered with the SoundFont TimGM6mb (Tim Brechbill)",
-    needs='a clone of the repository (data/demo) and pip install "song_metric[report]"',
-    size="1.2 MB of MIDI, 1.2 GB of sound once rendered",
-    time="4 minutes to render, once",
-    command="song-metric report",
-)
+from ._base import Looking, Source
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-008
@@ -329,57 +320,59 @@ def require_renderer(make, jobs: list) -> None:
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-029
-LABELS = ("folder", "genre", "artist", "album")
+def corpus_folder(data: str) -> Path:
+    "The folder of a corpus: as given, else the one that ships."
+    return Path(data).expanduser() if data.strip() else data_folder() / "demo"
+
+
+def require_corpus(folder: Path) -> None:
+    "A `UsageError` for a folder that holds no corpus: it may be somebody's music."
+    if not (folder / "midi.tar.xz").exists():
+        raise UsageError(
+            "The demo brings its own songs: to use the folder given with --data, "
+            "add --source folder."
+        )
+
+
+def song_row(song: dict, path: Path, label: str) -> dict:
+    "Catalog row of a row of the index whose sound is in the file `path`."
+    row = {name: song[name] for name in ("song_id", "artist", "album", "title")}
+    about = dict(duration=SECONDS, source="demo", licence=SOURCE.licence)
+    return dict(row, path=str(path), genre=song[label], **about)
 
 
 def catalog(
     *,
-    data: str = "",  # the folder of a corpus that data/demo/compose.py wrote; the default is the one that ships
-    label: str = "genre",  # what labels a song: genre (also called folder), artist or album
-    songs_per_genre: int = 60,  # songs of each genre
-    genres: int = 15,  # the first so many genres
-    workers: int = 0,  # processes; 0: one for each core
-    **_,  # other sources' parameters
-) -> tuple[list[dict], list[dict]]:  # catalog rows, rejected rows: songs of which the renderer died
-    "The songs of the demo corpus, rendered. A `RunError` where the corpus, a package or enough songs are missing."
-    if label not in LABELS:
-        raise RunError(
-            f"There is no label {label!r}: choose one of {', '.join(LABELS)} (parameter `label`)."
-        )
-    corpus = Path(data).expanduser() if str(data).strip() else data_folder() / "demo"
-    songs = choose(load_index(corpus), int(songs_per_genre), int(genres))
-    paths = render_songs(songs, corpus, data_folder() / "cache" / "demo", workers)
-    column = "genre" if label == "folder" else label
-    rows, rejected = [], []
-    for song, path in zip(songs.to_dict("records"), paths):
+    data: str = "",
+    label: str = "genre",
+    songs_per_genre: int = 60,
+    genres: int = 15,
+    looking: Looking,
+) -> tuple[list[dict], list[dict]]:
+    """The songs of the demo corpus, rendered; rejected are those of which the renderer died.
+
+    A `RunError` where the corpus, a package or enough songs are missing.
+    """
+    corpus = corpus_folder(data)
+    index = choose(load_index(corpus), int(songs_per_genre), int(genres))
+    paths = render_songs(index, corpus, data_folder() / "cache" / "demo", looking.workers)
+    rows = []
+    rejected = []
+    for song, path in zip(index.to_dict("records"), paths):
         if isinstance(path, Crash):
             rejected.append(dict(path=song["song_id"], reason=str(path)))
-            continue
-        rows.append(
-            dict(
-                song_id=song["song_id"],
-                path=str(path),
-                genre=song[column],
-                artist=song["artist"],
-                album=song["album"],
-                title=song["title"],
-                duration=SECONDS,
-                source="demo",
-                licence=SOURCE["licence"],
-            )
-        )
+        else:
+            rows.append(song_row(song, path, label))
     return rows, rejected
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-030
 def validate(data: str = "") -> tuple[list[dict], list[dict]]:
     "(missing, invalid) MIDI files (path, reason) of the corpus, by their checksums."
-    corpus, missing, invalid = (
-        Path(data).expanduser() if str(data).strip() else data_folder() / "demo",
-        [],
-        [],
-    )
+    corpus = corpus_folder(data)
     index = load_index(corpus)
+    missing = []
+    invalid = []
     try:
         read_midi(corpus, index)
     except RunError:  # which of them?
@@ -387,7 +380,23 @@ def validate(data: str = "") -> tuple[list[dict], list[dict]]:
             try:
                 read_midi(corpus, index.iloc[[number]])
             except RunError as error:
-                (missing if "not in midi.tar.xz" in str(error) else invalid).append(
-                    dict(path=index["file"][number], reason=str(error))
-                )
+                absent = "not in midi.tar.xz" in str(error)
+                rows = missing if absent else invalid
+                rows.append(dict(path=index["file"][number], reason=str(error)))
     return missing, invalid
+
+
+# %% ../../nbs/sources/demo.ipynb #demo-source
+SOURCE = Source(
+    name="demo",
+    title="The demo corpus: 15 genres, 75 artists, 900 songs",
+    licence="CC0-1.0",
+    citation="Arranged by data/demo/compose.py with Musical MIDI Accompaniment (Bob van der Poel), rendered with the SoundFont TimGM6mb (Tim Brechbill)",
+    needs='a clone of the repository (data/demo) and pip install "song_metric[report]"',
+    size="1.2 MB of MIDI, 1.2 GB of sound once rendered",
+    time="4 minutes to render, once",
+    command="song-metric report",
+    check_data=require_corpus,
+    catalog=catalog,
+    validate=validate,
+)

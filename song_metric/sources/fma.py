@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = [
-    "SOURCE",
     "BASE",
     "SUBSETS",
     "CHECKSUMS",
     "FAULTS",
     "COLUMNS",
-    "LABELS",
+    "SOURCE",
     "clip_path",
     "load_tracks",
+    "track_row",
     "catalog",
     "fetch",
     "unpacked",
@@ -23,6 +23,7 @@ __all__ = [
 # %% ../../nbs/sources/fma.ipynb #fma-004
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,18 +33,9 @@ from ..downloads import DownloadError, Web, fetch_files, unpack
 from ..files import RunError, write_json
 from ..names import plain_text
 from ..runs import source_folder
+from ._base import Looking, Source
 
 # %% ../../nbs/sources/fma.ipynb #fma-006
-SOURCE = dict(
-    name="fma",
-    title="Free Music Archive: 8,000 (small) to 106,574 songs, 8 to 16 genres",
-    licence="metadata CC BY 4.0; each track its own, mostly Creative Commons; for research",
-    size="7.2 GiB (small), 22 GiB (medium), 93 GiB (large), 879 GiB (full)",
-    time="small at 10 MB/s: about 13 minutes, and 6 to look through it (an estimate)",
-    needs="disk: twice the size while unpacking",
-    command="song-metric fetch fma -p subset=small",
-    citation="M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson: FMA: A Dataset for Music Analysis, ISMIR 2017, arXiv:1612.01840",
-)
 BASE = "https://os.unil.cloud.switch.ch/fma"
 SUBSETS = ("small", "medium", "large", "full")  # each holds the one before
 CHECKSUMS = dict(
@@ -144,59 +136,39 @@ def load_tracks(
 
 
 # %% ../../nbs/sources/fma.ipynb #fma-014
-LABELS = ("folder", "genre", "artist", "album")
+def track_row(track: Any, subset: str, label: str) -> dict:
+    "Catalog row, but for path and duration, of a row of the table; with a `reason` to reject it."
+    row = dict(
+        song_id=clip_path(track.track_id, subset),
+        genre=plain_text(getattr(track, label)),
+        source="fma",
+        split=track.split,
+    )
+    for name in ("artist", "album", "title", "licence"):
+        row[name] = plain_text(getattr(track, name))
+    if track.track_id in FAULTS and subset != "full":
+        row["reason"] = f"known to be faulty: {FAULTS[track.track_id]} (FMA's own list)"
+    elif not row["genre"]:
+        missing = "top genre" if label == "genre" else label
+        row["reason"] = f"no label: the track has no {missing}"
+    return row
 
 
 def catalog(
-    *,
-    data: str = "",  # the dataset's folder; the default is where `fetch` puts it
-    subset: str = "small",  # small, medium, large or full
-    label: str = "genre",  # what labels a song: its top genre (also called folder), artist or album
-    keep_duplicates: bool = False,  # keep files that sound exactly like another, too
-    **looking,  # seconds, preview_seconds, workers
-) -> tuple[
-    list[dict], list[dict]
-]:  # catalog rows with the official split, rejected rows (path, reason)
+    *, data: str = "", subset: str = "small", label: str = "genre", looking: Looking
+) -> tuple[list[dict], list[dict]]:
     "The songs of a subset. A `RunError` where the metadata or all of its files are not there."
-    if label not in LABELS:
-        raise RunError(
-            f"There is no label {label!r}: choose one of {', '.join(LABELS)} (parameter `label`)."
-        )
     folder = source_folder("fma", data)
     tracks = load_tracks(folder, subset)
     if not (folder / f"fma_{subset}").is_dir():
+        command = f"`song-metric fetch fma -p subset={subset}`"
         raise RunError(
-            f"There is no fma_{subset} in {folder}: get it with `song-metric fetch fma -p subset={subset}`, or choose another subset."
+            f"There is no fma_{subset} in {folder}: get it with {command}, "
+            "or choose another subset."
         )
-    rows, rejected = [], []
-    for track in tracks.itertuples():
-        path = clip_path(track.track_id, subset)
-        mark = plain_text(getattr(track, "genre" if label == "folder" else label))
-        reason = (
-            f"known to be faulty: {FAULTS[track.track_id]} (FMA's own list)"
-            if track.track_id in FAULTS and subset != "full"
-            else ""
-            if mark
-            else f"no label: the track has no {'top genre' if label in ('folder', 'genre') else label}"
-        )
-        if reason:
-            rejected.append(dict(path=path, reason=reason))
-        else:
-            rows.append(
-                dict(
-                    song_id=path,
-                    path=str(folder.resolve() / path),
-                    genre=mark,
-                    source="fma",
-                    split=track.split,
-                    **{
-                        name: plain_text(getattr(track, name))
-                        for name in ("artist", "album", "title", "licence")
-                    },
-                )
-            )
-    songs, unusable = checked_songs(rows, keep_duplicates=keep_duplicates, **looking)
-    return songs, rejected + unusable
+    rows = [track_row(track, subset, label) for track in tracks.itertuples()]
+    top = folder.resolve()
+    return checked_songs([dict(row, path=str(top / row["song_id"])) for row in rows], looking)
 
 
 # %% ../../nbs/sources/fma.ipynb #fma-017
@@ -284,3 +256,19 @@ def validate(data: str = "", *, subset: str = "small") -> tuple[list[dict], list
                         dict(path=path, reason=f"not audio: {name or 'of no known kind'}")
                     )
     return missing, invalid
+
+
+# %% ../../nbs/sources/fma.ipynb #fma-source
+SOURCE = Source(
+    name="fma",
+    title="Free Music Archive: 8,000 (small) to 106,574 songs, 8 to 16 genres",
+    licence="metadata CC BY 4.0; each track its own, mostly Creative Commons; for research",
+    size="7.2 GiB (small), 22 GiB (medium), 93 GiB (large), 879 GiB (full)",
+    time="small at 10 MB/s: about 13 minutes, and 6 to look through it (an estimate)",
+    needs="disk: twice the size while unpacking",
+    command="song-metric fetch fma -p subset=small",
+    citation="M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson: FMA: A Dataset for Music Analysis, ISMIR 2017, arXiv:1612.01840",
+    catalog=catalog,
+    fetch=fetch,
+    validate=validate,
+)

@@ -4,17 +4,15 @@
 
 # %% auto #0
 __all__ = [
-    "SOURCE",
-    "LABELS",
     "GENRES",
     "KNOWN_GENRES",
+    "SOURCE",
     "genre_key",
     "last_words",
     "genre_of",
     "look_at",
     "song_label",
     "song_row",
-    "music_folder",
     "catalog",
     "validate",
 ]
@@ -31,19 +29,7 @@ from ..files import RunError
 from ..names import plain_text, same_name
 from ..seen import file_facts
 from ..tags import find_candidates, folder_label, path_text, read_tags
-
-# %% ../../nbs/sources/folder.ipynb #folder-006
-SOURCE = dict(
-    name="folder",
-    title="Your own music, labelled by folders or tags",
-    licence="as your files",
-    citation="",
-    size="as your files",
-    time="40 seconds for 1,000 songs (two cores)",
-    needs="a folder of sound files",
-    command="song-metric report --source folder --data ~/Music --label genre",
-)
-LABELS = ("folder", "genre", "album", "artist")
+from ._base import Looking, Source
 
 # %% ../../nbs/sources/folder.ipynb #folder-015
 GENRES = {
@@ -141,65 +127,43 @@ def song_row(name: str, folder: str, facts: dict, label: str) -> dict:
 
 
 # %% ../../nbs/sources/folder.ipynb #folder-021
-def music_folder(data: str) -> Path:
-    "The folder of music, as an absolute path; a `RunError` where it is not given, not there or no folder."
-    if not str(data).strip():
-        raise RunError(
-            "The source `folder` needs a folder of music: give its path (parameter `data`, on the command line --data DIR)."
-        )
+def catalog(*, data: str, label: str = "folder", looking: Looking) -> tuple[list[dict], list[dict]]:
+    "Every song in a folder and below. A `RunError` where there is no candidate in it."
     folder = Path(data).expanduser().resolve()
-    if not folder.is_dir():
-        raise RunError(
-            f"{str(data)!r} is no folder: give the path of a folder of music (parameter `data`)."
-        )
-    return folder
-
-
-def catalog(
-    *,
-    data: str,  # the folder
-    label: str = "folder",  # what labels a song: folder, genre, album or artist
-    seconds: float = 5.0,  # the shortest usable song
-    preview_seconds: float = 30.0,  # how much of each song is decoded, from its middle
-    workers: int = 0,  # processes; 0: one for each core
-    keep_duplicates: bool = False,  # keep files that sound exactly like another, too
-    **_,  # other sources' parameters
-) -> tuple[
-    list[dict], list[dict]
-]:  # catalog rows, rejected rows (path, reason), each sorted by path
-    "Every song in a folder and below. A `RunError` where there is no such folder, no candidate in it, or no such label."
-    if label not in LABELS:
-        raise RunError(
-            f"There is no label {label!r}: choose one of {', '.join(LABELS)} (parameter `label`)."
-        )
-    folder = music_folder(data)
     names, rejected = find_candidates(folder)
     if not names:
-        raise RunError(
-            f"There are no sound files in {str(data)!r} or below: give the path of a folder of music (parameter `data`)."
-        )
+        problem = f"There are no sound files in {str(data)!r} or below"
+        raise RunError(f"{problem}: give the path of a folder of music (parameter `data`).")
     facts = file_facts(
         [os.path.join(folder, name) for name in names],
-        partial(look_at, preview_seconds=preview_seconds),
-        f"tags {preview_seconds:g}",
-        workers,
+        partial(look_at, preview_seconds=looking.preview_seconds),
+        f"tags {looking.preview_seconds:g}",
+        looking.workers,
     )
-    songs, unusable = with_facts(
-        [song_row(name, str(folder), fact, label) for name, fact in zip(names, facts)],
-        facts,
-        seconds,
-        keep_duplicates,
-    )
-    return songs, sorted(
-        rejected + [dict(row, path=path_text(row["path"])) for row in unusable],
-        key=lambda row: row["path"],
-    )
+    rows = [song_row(name, str(folder), fact, label) for name, fact in zip(names, facts)]
+    songs, unusable = with_facts(rows, facts, looking)
+    rejected += [dict(row, path=path_text(row["path"])) for row in unusable]
+    return songs, sorted(rejected, key=lambda row: row["path"])
 
 
 def validate(data: str = "") -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason) of a folder: what cannot be used. Nothing can be missing."
-    return [], [
-        row
-        for row in catalog(data=data, label="album")[1]
-        if not row["reason"].startswith("no album tag")
-    ]
+    "(missing, invalid) files (path, reason) of a folder: nothing can be missing."
+    rejected = catalog(data=data, label="album", looking=Looking())[1]
+    return [], [row for row in rejected if not row["reason"].startswith("no album tag")]
+
+
+# %% ../../nbs/sources/folder.ipynb #folder-source
+SOURCE = Source(
+    name="folder",
+    title="Your own music, labelled by folders or tags",
+    licence="as your files",
+    citation="",
+    size="as your files",
+    time="40 seconds for 1,000 songs (two cores)",
+    needs="a folder of sound files",
+    command="song-metric report --source folder --data ~/Music --label genre",
+    labels=("folder", "genre", "album", "artist"),
+    data_needed="a folder of music: add --data DIR",
+    catalog=catalog,
+    validate=validate,
+)

@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = [
-    "SOURCE",
     "GENRES",
     "PARTITION",
     "SPLIT",
+    "KNOWN_FAULT",
     "FAULTY",
     "EXCERPT",
+    "SOURCE",
     "numbers",
     "gtzan_folder",
     "excerpts",
     "load_index",
+    "excerpt_row",
     "catalog",
     "validate",
 ]
@@ -23,26 +25,18 @@ import csv
 import re
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from ..audio import AudioError, file_start, looks_like
 from ..catalog import checked_songs
 from ..downloads import unpack
-from ..files import RunError
+from ..files import RunError, UsageError
 from ..names import plain_text
 from ..runs import cache_home
+from ._base import Looking, Source
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-006
-SOURCE = dict(
-    name="gtzan",
-    title="GTZAN: 1,000 excerpts of 10 genres",
-    licence="none given; copyrighted music, for research only",
-    size="1.2 GB",
-    time="about a minute (an estimate)",
-    needs="a folder or archive that you have: its public link is dead",
-    command="song-metric report --source gtzan --data DIR",
-    citation="G. Tzanetakis, P. Cook: Musical genre classification of audio signals, IEEE Transactions on Speech and Audio Processing 10(5), 2002",
-)
 GENRES = (
     "blues",
     "classical",
@@ -82,6 +76,9 @@ SPLIT = {
     for genre, _, ranges in (line.strip().partition(" ") for line in text.split(";"))
     for number in numbers(ranges)
 }
+KNOWN_FAULT = (
+    "known to be faulty: left out of the fault-filtered partition of Kereliuk, Sturm & Larsen"
+)
 FAULTY = sorted({f"{genre}.{number:05d}" for genre in GENRES for number in range(100)} - set(SPLIT))
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-011
@@ -90,10 +87,6 @@ EXCERPT = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}\.(au|wav)")
 
 def gtzan_folder(data: str) -> Path:
     "The folder that holds the ten genres; an archive is unpacked to the cache first. A `RunError` where there is none."
-    if not str(data).strip():
-        raise RunError(
-            "The source `gtzan` needs the folder or archive that you have (--data DIR): its public link is dead, so it cannot be fetched."
-        )
     path = Path(data).expanduser().resolve()
     if path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
         unpack(
@@ -154,53 +147,43 @@ def load_index(folder: Path) -> dict[str, dict]:
 
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-014
+def excerpt_row(name: str, path: Path, known: dict, label: str) -> dict:
+    "Catalog row, but for its duration, of an excerpt; with a `reason` where it has no label."
+    artist = plain_text(known.get("artist") or "")
+    row = dict(
+        song_id=f"{path.parent.name}/{path.name}",
+        path=str(path),
+        genre=artist if label == "artist" else name.split(".")[0],
+        artist=artist,
+        title=plain_text(known.get("title") or name),
+        source="gtzan",
+        split=SPLIT.get(name, ""),
+    )
+    if not row["genre"]:
+        row["reason"] = "no label: gtzan_index.csv names no artist"
+    return row
+
+
 def catalog(
-    *,
-    data: str = "",  # the folder or archive
-    faults: str = "keep",  # keep, or drop: leave out the 70 excerpts with known faults, and files that sound exactly like another
-    label: str = "genre",  # genre (also called folder), or artist
-    **looking,  # seconds, preview_seconds, workers
-) -> tuple[
-    list[dict], list[dict]
-]:  # catalog rows with the published split, rejected rows (path, reason)
-    "The excerpts. A `RunError` where there are none."
+    *, data: str = "", faults: str = "keep", label: str = "genre", looking: Looking
+) -> tuple[list[dict], list[dict]]:
+    """The excerpts, with the published split.
+
+    `faults="drop"` leaves out those with known faults, and files that sound exactly like another.
+    """
     if faults not in ("keep", "drop"):
-        raise RunError(
+        raise UsageError(
             f"Faults of GTZAN are kept or dropped: set `faults` to keep or drop, not {faults!r}."
         )
-    if label not in ("folder", "genre", "artist"):
-        raise RunError(f"There is no label {label!r}: choose genre or artist (parameter `label`).")
-    folder, rows, rejected = gtzan_folder(data), [], []
+    folder = gtzan_folder(data)
     index = load_index(folder)
+    rows = []
     for name, path in excerpts(folder).items():
-        known = index.get(name, {})
-        artist, song_id = plain_text(known.get("artist") or ""), path.relative_to(folder).as_posix()
+        row = excerpt_row(name, path, index.get(name, {}), label)
         if faults == "drop" and name in FAULTY:
-            rejected.append(
-                dict(
-                    path=song_id,
-                    reason="known to be faulty: left out of the fault-filtered partition of Kereliuk, Sturm & Larsen",
-                )
-            )
-        elif label == "artist" and not artist:
-            rejected.append(dict(path=song_id, reason="no label: gtzan_index.csv names no artist"))
-        else:
-            rows.append(
-                dict(
-                    song_id=song_id,
-                    path=str(path),
-                    genre=artist if label == "artist" else name.split(".")[0],
-                    artist=artist,
-                    album="",
-                    title=plain_text(known.get("title") or name),
-                    source="gtzan",
-                    licence="",
-                    split=SPLIT.get(name, ""),
-                )
-            )
-    looking["keep_duplicates"] = faults == "keep"
-    songs, unusable = checked_songs(rows, **looking)
-    return songs, rejected + unusable
+            row["reason"] = KNOWN_FAULT
+        rows.append(row)
+    return checked_songs(rows, replace(looking, keep_duplicates=faults == "keep"))
 
 
 def validate(data: str = "") -> tuple[list[dict], list[dict]]:
@@ -225,3 +208,21 @@ def validate(data: str = "") -> tuple[list[dict], list[dict]]:
         if wrong:
             invalid.append(dict(path=f"{path.parent.name}/{path.name}", reason=wrong))
     return missing, invalid
+
+
+# %% ../../nbs/sources/gtzan.ipynb #gtzan-source
+SOURCE = Source(
+    name="gtzan",
+    title="GTZAN: 1,000 excerpts of 10 genres",
+    licence="none given; copyrighted music, for research only",
+    size="1.2 GB",
+    time="about a minute (an estimate)",
+    needs="a folder or archive that you have: its public link is dead",
+    command="song-metric report --source gtzan --data DIR",
+    citation="G. Tzanetakis, P. Cook: Musical genre classification of audio signals, IEEE Transactions on Speech and Audio Processing 10(5), 2002",
+    labels=("genre", "artist"),
+    data="folder or archive",
+    data_needed="the folder or archive that you have: add --data DIR",
+    catalog=catalog,
+    validate=validate,
+)

@@ -13,6 +13,7 @@ __all__ = [
     "get_package",
     "fetch",
     "there",
+    "track_row",
     "catalog",
     "validate",
 ]
@@ -23,7 +24,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import time
 from pathlib import Path
 
@@ -34,20 +34,10 @@ from ..catalog import checked_songs
 from ..files import RunError, file_digest
 from ..names import plain_text
 from ..runs import home, source_folder
+from ._base import Looking, Source
+
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-006
-SOURCE = dict(
-    name="soundtracks",
-    title="Free soundtracks: 175 recordings, the music of nine games",
-    licence="GPL, CC BY-SA and MIT, by track",
-    size="0.9 GB of packages, 0.6 GB of music",
-    time="the download, and a minute to unpack",
-    needs="apt and dpkg-deb (Debian, Ubuntu), or the packages and dpkg-deb; no account",
-    command="song-metric fetch soundtracks",
-    citation="The authors named in data/soundtracks/tracks.csv; packaged by Debian",
-)
-
-
 def index_path() -> Path:
     "The index in the clone; a `RunError` where the package was installed without it."
     path = home() / "data" / "soundtracks" / "tracks.csv"
@@ -209,34 +199,34 @@ def there(path: Path, row) -> bool:
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-014
+def track_row(row: dict, folder: Path, label: str) -> dict:
+    "Catalog row, but for its duration, of a row of the index; with a `reason` without label."
+    song = dict(
+        song_id=row["file"],
+        path=str(folder / row["file"]),
+        genre=row[label],
+        source="soundtracks",
+    )
+    for name in ("artist", "album", "title", "licence"):
+        song[name] = row[name]
+    if not song["genre"]:
+        song["reason"] = "no label: the artist is not known"
+    return song
+
+
 def catalog(
-    *,
-    data: str = "",  # the folder of soundtracks
-    label: str = "album",  # what labels a song: album (also called folder or genre) or artist
-    keep_duplicates: bool = False,  # keep files that sound exactly like another, too
-    **looking,  # seconds, preview_seconds, workers
-) -> tuple[list[dict], list[dict]]:  # catalog rows, rejected rows (path, reason)
+    *, data: str = "", label: str = "album", looking: Looking
+) -> tuple[list[dict], list[dict]]:
     "The soundtracks that have been fetched. A `RunError` where there are none."
-    if label not in ("folder", "genre", "artist", "album"):
-        raise RunError(f"There is no label {label!r}: choose album or artist (parameter `label`).")
-    folder, table = source_folder("soundtracks", data), load_index()
-    if not any((folder / file).exists() for file in table["file"]):
+    folder = source_folder("soundtracks", data)
+    index = load_index()
+    if not any((folder / file).exists() for file in index["file"]):
         raise RunError(
             f"There are no soundtracks in {folder}: get them with `song-metric fetch soundtracks`."
         )
-    column = "artist" if label == "artist" else "album"
-    rows = [
-        dict(
-            song_id=row["file"],
-            path=str(folder.resolve() / row["file"]),
-            genre=row[column],
-            source="soundtracks",
-            **{name: row[name] for name in ("artist", "album", "title", "licence")},
-            **({} if row[column] else {"reason": "no label: the artist is not known"}),
-        )
-        for row in table.to_dict("records")
-    ]
-    return checked_songs(rows, keep_duplicates=keep_duplicates, **looking)
+    top = folder.resolve()
+    rows = [track_row(row, top, label) for row in index.to_dict("records")]
+    return checked_songs(rows, looking)
 
 
 def validate(data: str = "") -> tuple[list[dict], list[dict]]:
@@ -248,3 +238,20 @@ def validate(data: str = "") -> tuple[list[dict], list[dict]]:
         elif file_digest(folder / row.file) != row.sha256:
             invalid.append(dict(path=row.file, reason="its checksum is not the one in the index"))
     return missing, invalid
+
+
+# %% ../../nbs/sources/soundtracks.ipynb #soundtracks-source
+SOURCE = Source(
+    name="soundtracks",
+    title="Free soundtracks: 175 recordings, the music of nine games",
+    licence="GPL, CC BY-SA and MIT, by track",
+    size="0.9 GB of packages, 0.6 GB of music",
+    time="the download, and a minute to unpack",
+    needs="apt and dpkg-deb (Debian, Ubuntu), or the packages and dpkg-deb; no account",
+    command="song-metric fetch soundtracks",
+    citation="The authors named in data/soundtracks/tracks.csv; packaged by Debian",
+    labels=("album", "artist"),
+    catalog=catalog,
+    fetch=fetch,
+    validate=validate,
+)

@@ -4,23 +4,22 @@
 
 # %% auto #0
 __all__ = [
-    "SOURCE",
     "BASE",
     "ACCOUNTS",
     "CLOSED",
+    "SOURCE",
     "Token",
     "check_answer",
     "search",
     "track_row",
     "genre_tracks",
     "fetch",
-    "catalog",
-    "validate",
 ]
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-004
 import os
 import time
+from functools import partial
 
 import httpx
 
@@ -28,7 +27,6 @@ from song_metric.downloads import (
     DownloadError,
     RateLimit,
     Web,
-    check_tracks,
     fetch_json,
     fetch_previews,
     refused,
@@ -39,20 +37,10 @@ from song_metric.downloads import (
 from ..files import RunError
 from ..names import plain_text
 from ..runs import source_folder
-from .deezer import fetched_songs
+from ._base import Source
+from .deezer import check_fetched, fetched_songs
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-005
-SOURCE = dict(
-    name="spotify",
-    title="Spotify previews, for applications that still get them",
-    licence="the rights holders'; only with Spotify's permission",
-    size="0.4 MB a song",
-    time="about 20 minutes for 1,000 songs (an estimate)",
-    needs="an application from before 27 November 2024 with extended access: SPOTIFY_CLIENT_ID, SPOTIFY_CLIENT_SECRET",
-    command="song-metric fetch spotify -p genres=rock,jazz -p songs_per_genre=100",
-    citation="Spotify, developer.spotify.com/documentation/web-api",
-    terms="Spotify's developer policy forbids to train models with its content, to keep it and to pass it on: go on only where Spotify has permitted your research (developer.spotify.com/policy).",
-)
 BASE, ACCOUNTS = "https://api.spotify.com", "https://accounts.spotify.com"
 CLOSED = (
     "All of the first {count} tracks came without a preview. Since 27 November 2024 Spotify gives preview links (preview_url) to no new application, and yours seems to be one. "
@@ -213,19 +201,18 @@ def fetch(
     return missing
 
 
-def catalog(
-    *,
-    data: str = "",  # the folder of fetched previews
-    label: str = "genre",  # what labels a song: genre (also called folder), artist or album
-    keep_duplicates: bool = False,  # keep files that sound exactly like another, too
-    **looking,  # seconds, preview_seconds, workers
-) -> tuple[list[dict], list[dict]]:  # catalog rows, rejected rows (path, reason)
-    "The previews that have been fetched. A `RunError` where there are none."
-    return fetched_songs(
-        source_folder("spotify", data), "spotify", label, keep_duplicates, **looking
-    )
-
-
-def validate(data: str = "") -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason) of those that have been fetched."
-    return check_tracks(source_folder("spotify", data))
+# %% ../../nbs/sources/spotify.ipynb #spotify-source
+SOURCE = Source(
+    name="spotify",
+    title="Spotify previews, for applications that still get them",
+    licence="the rights holders'; only with Spotify's permission",
+    size="0.4 MB a song",
+    time="about 20 minutes for 1,000 songs (an estimate)",
+    needs="an application from before 27 November 2024 with extended access: SPOTIFY_CLIENT_ID, SPOTIFY_CLIENT_SECRET",
+    command="song-metric fetch spotify -p genres=rock,jazz -p songs_per_genre=100",
+    citation="Spotify, developer.spotify.com/documentation/web-api",
+    terms="Spotify's developer policy forbids to train models with its content, to keep it and to pass it on: go on only where Spotify has permitted your research (developer.spotify.com/policy).",
+    catalog=partial(fetched_songs, "spotify"),
+    fetch=fetch,
+    validate=partial(check_fetched, "spotify"),
+)

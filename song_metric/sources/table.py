@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = [
-    "SOURCE",
     "SEPARATOR_LINE",
     "END",
+    "SOURCE",
     "read_text",
     "likely_separator",
     "split_rows",
@@ -41,18 +41,7 @@ from ..downloads import DownloadError, RateLimit, Web, check_audio, download
 from ..files import RunError, file_digest
 from ..names import plain_text, same_name
 from ..runs import cache_home
-
-# %% ../../nbs/sources/table.ipynb #table-006
-SOURCE = dict(
-    name="table",
-    title="Your own CSV file of paths or addresses, and labels",
-    licence="as your files",
-    size="as your files",
-    time="40 seconds for 1,000 files (two cores)",
-    needs="a CSV file: path or url, and genre",
-    citation="",
-    command="song-metric report --source table --data songs.csv",
-)
+from ._base import Looking, Source
 
 # %% ../../nbs/sources/table.ipynb #table-006c
 SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n])"?[;,\t ]*(\r\n|\r|\n)', re.IGNORECASE)
@@ -177,7 +166,7 @@ def table_row(row: dict, number: int, top: Path, label: str) -> dict:
     }
     mark = (
         plain_text(row.get("genre") or row.get("label") or "")
-        if label in ("folder", "genre")
+        if label == "genre"
         else kept.get(label, "")
     )
     song = dict(
@@ -193,7 +182,7 @@ def table_row(row: dict, number: int, top: Path, label: str) -> dict:
     if not where:
         song["reason"] = "no file: the row has neither path nor url"
     elif not mark:
-        song["reason"] = f"no label: the row has no {'genre' if label == 'folder' else label}"
+        song["reason"] = f"no label: the row has no {label}"
     elif (
         local
         and os.name != "nt"
@@ -206,34 +195,19 @@ def table_row(row: dict, number: int, top: Path, label: str) -> dict:
     return song
 
 
-def catalog(
-    *,
-    data: str,  # the CSV file
-    label: str = "genre",  # what labels a song: genre (also called folder; the column genre or label), artist or album
-    keep_duplicates: bool = False,  # keep files that sound exactly like another, too
-    **looking,  # seconds, preview_seconds, workers
-) -> tuple[list[dict], list[dict]]:  # catalog rows, rejected rows (path, reason)
-    "The songs of a table. A `RunError` where it cannot be read, or names a song twice."
-    if label not in ("folder", "genre", "artist", "album"):
-        raise RunError(
-            f"There is no label {label!r}: choose genre, artist or album (parameter `label`)."
-        )
+def catalog(*, data: str, label: str = "genre", looking: Looking) -> tuple[list[dict], list[dict]]:
+    "The songs of a table. A `RunError` where it cannot be read; a song named twice is rejected."
     top = Path(data).expanduser().resolve().parent
-    rows = [
-        table_row(row, number, top, label) for number, row in enumerate(load_rows(data), 2)
-    ]  # row 1 is the header
-    first = {}
-    rows = [
-        row
-        if first.setdefault(row["song_id"], number) == number
-        else dict(
-            row,
-            song_id=f"{row['song_id']} (row {number})",
-            reason=f"named twice: row {first[row['song_id']]} is the same song",
-        )
-        for number, row in enumerate(rows, 2)
-    ]
-    return checked_songs(rows, keep_duplicates=keep_duplicates, **looking)
+    first = {}  # the row of each song
+    rows = []
+    for number, row in enumerate(load_rows(data), 2):  # row 1 is the header
+        song = table_row(row, number, top, label)
+        same = first.setdefault(song["song_id"], number)
+        if same != number:
+            song["reason"] = f"named twice: row {same} is the same song"
+            song["song_id"] += f" (row {number})"
+        rows.append(song)
+    return checked_songs(rows, looking)
 
 
 # %% ../../nbs/sources/table.ipynb #table-012
@@ -284,3 +258,21 @@ def validate(data: str = "") -> tuple[list[dict], list[dict]]:
         elif row.get("sha256") and file_digest(path) != row["sha256"].lower():
             invalid.append(dict(path=name, reason="its checksum is not the one in the table"))
     return missing, invalid
+
+
+# %% ../../nbs/sources/table.ipynb #table-source
+SOURCE = Source(
+    name="table",
+    title="Your own CSV file of paths or addresses, and labels",
+    licence="as your files",
+    size="as your files",
+    time="40 seconds for 1,000 files (two cores)",
+    needs="a CSV file: path or url, and genre",
+    citation="",
+    command="song-metric report --source table --data songs.csv",
+    data="file",
+    data_needed="your CSV file: add --data FILE",
+    catalog=catalog,
+    fetch=fetch,
+    validate=validate,
+)
