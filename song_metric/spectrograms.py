@@ -6,7 +6,8 @@
 __all__ = [
     "FLOOR_DB",
     "SpectrogramSettings",
-    "check_settings",
+    "settings_problems",
+    "length_problems",
     "hann",
     "short_time_spectra",
     "mel_filters",
@@ -15,12 +16,14 @@ __all__ = [
     "band_frequencies",
     "spectrograms",
     "example_starts",
-    "song_examples",
+    "song_preview",
     "examples_and_offsets",
+    "song_examples",
     "song_keys",
     "song_or_reason",
+    "comes_out_again",
+    "make_missing",
     "compute_examples",
-    "as_before",
     "load_examples",
     "load_settings",
 ]
@@ -28,6 +31,7 @@ __all__ = [
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-006
 import hashlib
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -41,30 +45,32 @@ from .audio import AudioError, check_sound, read_middle
 from .catalog import REJECTED_COLUMNS, load_catalog
 from .essence import essence_sha256
 from .files import RunError, state_of
-from .runs import package_versions, read_artifact
+from .runs import Chapter, package_versions, read_artifact
 from .seen import DECODING
-from .store import WORK, UnfinishedWork
+from .store import RowStore
 from .workers import in_parallel
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-009
 @dataclass(frozen=True)
 class SpectrogramSettings:
-    "What an example is and how its spectrogram is made. A `RunError` that says what to change where the numbers do not go together."
+    """What an example is and how its spectrogram is made.
+
+    A `RunError` that says what to change where the numbers do not go together.
+    """
 
     representation: str = "logmel"  # logmel or stft
     bands: int = 64  # frequency bands; 0 with stft: all n_fft / 2
     frames: int = 96  # spectra in one example
     seconds: float = 5.0  # length of one example
     examples: int = 10  # examples of each song
-    preview_seconds: float = (
-        30.0  # the part of a song, around its middle, that examples are cut from
-    )
+    preview_seconds: float = 30.0  # the middle of a song, from which examples are cut
     sample_rate: int = 22050  # samples a second
     n_fft: int = 2048  # samples in one window
 
     def __post_init__(self):
-        check_settings(self)
+        for problem in settings_problems(self):
+            raise RunError(problem)
 
     @property
     def n_samples(self) -> int:
@@ -78,40 +84,47 @@ class SpectrogramSettings:
 
     @property
     def shape(self) -> tuple[int, int]:
-        "(bands, frames) of one spectrogram."
+        "(band, frame) of one spectrogram."
         return self.bands or self.n_fft // 2, self.frames
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-011
-def check_settings(settings) -> None:
-    "A `RunError` where settings are impossible."
+def settings_problems(settings: SpectrogramSettings) -> Iterator[str]:
+    "What is impossible about settings, and what to change, a sentence each."
     for name in ("frames", "examples", "sample_rate", "n_fft"):
         if getattr(settings, name) < 1:
-            raise RunError(f"{name} = {getattr(settings, name)}: it must be 1 or more.")
+            yield f"{name} = {getattr(settings, name)}: it must be 1 or more."
     if settings.representation not in ("logmel", "stft"):
-        raise RunError(
-            f"There is no representation {settings.representation!r}: choose logmel or stft."
-        )
+        yield f"There is no representation {settings.representation!r}: choose logmel or stft."
     if settings.n_fft % 2 or settings.n_fft < 16:
-        raise RunError(
-            f"n_fft = {settings.n_fft}: it must be an even number, 16 or more; 2048 is usual."
-        )
+        yield f"n_fft = {settings.n_fft}: it must be an even number, 16 or more; 2048 is usual."
     least = 0 if settings.representation == "stft" else 1
     if not least <= settings.bands <= settings.n_fft // 2:
-        raise RunError(
-            f"bands = {settings.bands}: with n_fft = {settings.n_fft} and {settings.representation}, it must lie between {least} and {settings.n_fft // 2}."
+        yield (
+            f"bands = {settings.bands}: with n_fft = {settings.n_fft} and "
+            f"{settings.representation}, it must lie between {least} and {settings.n_fft // 2}."
         )
+    yield from length_problems(settings)
+
+
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-011b
+def length_problems(settings: SpectrogramSettings) -> Iterator[str]:
+    "What is impossible about the lengths of windows, examples and previews."
+    example = f"An example of {settings.seconds:g} s"
     if settings.preview_seconds < settings.seconds:
-        raise RunError(
-            f"An example of {settings.seconds:g} s does not fit in a preview of {settings.preview_seconds:g} s: make seconds smaller or preview_seconds larger."
+        yield (
+            f"{example} does not fit in a preview of {settings.preview_seconds:g} s: "
+            "make seconds smaller or preview_seconds larger."
         )
     if settings.n_samples < settings.n_fft:
-        raise RunError(
-            f"An example of {settings.seconds:g} s is shorter than one window of {settings.n_fft} samples: make seconds larger or n_fft smaller."
+        yield (
+            f"{example} is shorter than one window of {settings.n_fft} samples: "
+            "make seconds larger or n_fft smaller."
         )
     if settings.hop_length < 1:
-        raise RunError(
-            f"{settings.frames} frames do not fit in {settings.seconds:g} s: make frames smaller or seconds larger."
+        yield (
+            f"{settings.frames} frames do not fit in {settings.seconds:g} s: "
+            "make frames smaller or seconds larger."
         )
 
 
@@ -122,31 +135,41 @@ def hann(n_fft: int) -> np.ndarray:
 
 
 def short_time_spectra(sound: np.ndarray, settings: SpectrogramSettings) -> np.ndarray:
-    "Complex spectra (frame, n_fft / 2 + 1) of one example (sample,), complex64; all windows lie inside the example."
-    windows = np.lib.stride_tricks.sliding_window_view(sound, settings.n_fft)[
-        :: settings.hop_length
-    ][: settings.frames]
+    """Complex spectra (frame, n_fft / 2 + 1) of one example (sample,), complex64.
+
+    All windows lie inside the example.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(sound, settings.n_fft)
+    windows = windows[:: settings.hop_length][: settings.frames]
     return scipy.fft.rfft(windows * hann(settings.n_fft), axis=-1, overwrite_x=True)
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-017
 def mel_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
-    "Mel filters (band, n_fft / 2 + 1), float32, sparse; a `RunError` where a band is too narrow to hold any frequency."
+    """Mel filters (band, n_fft / 2 + 1), float32, sparse.
+
+    A `RunError` where a band is too narrow to hold any frequency.
+    """
     from librosa.filters import mel
 
     filters = mel(sr=settings.sample_rate, n_fft=settings.n_fft, n_mels=settings.bands)
     empty = int((filters.max(axis=1) == 0).sum())
     if empty:
         raise RunError(
-            f"{empty} of {settings.bands} mel bands are too narrow for n_fft = {settings.n_fft}: make bands smaller or n_fft larger."
+            f"{empty} of {settings.bands} mel bands are too narrow for n_fft = {settings.n_fft}: "
+            "make bands smaller or n_fft larger."
         )
     return scipy.sparse.csr_array(filters)
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-019
 def linear_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
-    "Averages of adjacent frequencies (band, n_fft / 2 + 1), float32, sparse; sizes differ by one where the division leaves a rest. The Nyquist frequency is left out."
-    bins, bands = settings.n_fft // 2, settings.bands or settings.n_fft // 2
+    """Averages of adjacent frequencies (band, n_fft / 2 + 1), float32, sparse.
+
+    Sizes differ by one where the division leaves a rest. The Nyquist frequency is left out.
+    """
+    bins = settings.n_fft // 2
+    bands = settings.bands or bins
     edges = np.arange(bands + 1) * bins // bands
     widths = np.diff(edges)
     weights = np.repeat(1 / widths, widths).astype("float32")
@@ -155,31 +178,34 @@ def linear_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
 
 def band_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
     "The filters (band, n_fft / 2 + 1) of the settings' representation."
-    return (
-        mel_filters(settings) if settings.representation == "logmel" else linear_filters(settings)
-    )
+    if settings.representation == "logmel":
+        return mel_filters(settings)
+    return linear_filters(settings)
 
 
 def band_frequencies(settings: SpectrogramSettings) -> np.ndarray:
     "Centre of each band in Hz (band,): the mean of its frequencies, weighted by its filter."
     filters = band_filters(settings)
-    return (
-        filters
-        @ np.arange(settings.n_fft // 2 + 1)
-        * settings.sample_rate
-        / settings.n_fft
-        / filters.sum(axis=1)
-    )
+    bins = np.arange(settings.n_fft // 2 + 1)
+    return filters @ bins * settings.sample_rate / settings.n_fft / filters.sum(axis=1)
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-022
 FLOOR_DB = -80.0
 
 
-def spectrograms(sounds, settings: SpectrogramSettings, filters=None) -> np.ndarray:
-    "Spectrograms (example, band, frame), float16 in [0, 1], of one song's examples (example, sample). `filters`: `band_filters(settings)`, made anew when not given."
-    filters, out = band_filters(settings) if filters is None else filters, []
+def spectrograms(
+    sounds: Sequence[np.ndarray],
+    settings: SpectrogramSettings,
+    filters: scipy.sparse.csr_array | None = None,
+) -> np.ndarray:
+    """Spectrograms (example, band, frame), float16 in [0, 1], of one song's examples.
+
+    `sounds`: samples (example, sample). `filters`: `band_filters(settings)`, to make them once.
+    """
+    filters = band_filters(settings) if filters is None else filters
     loudest = max(float(np.abs(sound).max()) for sound in sounds) or 1.0
+    out = []
     for sound in sounds:
         spectra = short_time_spectra(np.asarray(sound, "float32") / np.float32(loudest), settings)
         values = spectra.real**2 + spectra.imag**2
@@ -198,10 +224,14 @@ def spectrograms(sounds, settings: SpectrogramSettings, filters=None) -> np.ndar
 def example_starts(
     n_preview: int, settings: SpectrogramSettings, song_id: str = "", seed: int = 0
 ) -> np.ndarray:
-    "First sample of each example in a preview of `n_preview` samples (example,), ascending; uniform, drawn from `seed` and `song_id` alone. An `AudioError` where none fits."
+    """First sample of each example in a preview of `n_preview` samples (example,), ascending.
+
+    Uniform, drawn from `seed` and `song_id` alone. An `AudioError` where no example fits.
+    """
     if n_preview < settings.n_samples:
         raise AudioError(
-            f"too short: {n_preview / settings.sample_rate:.1f} s, and one example takes {settings.seconds:g} s"
+            f"too short: {n_preview / settings.sample_rate:.1f} s, "
+            f"and one example takes {settings.seconds:g} s"
         )
     name = int.from_bytes(hashlib.sha256(str(song_id).encode()).digest()[:8], "big")
     draws = np.random.default_rng([seed, name]).random(settings.examples)
@@ -209,48 +239,60 @@ def example_starts(
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-034
-def song_examples(
-    song,  # path of a sound file, or samples (sample,) at the settings' sample rate, one channel
-    settings: SpectrogramSettings = SpectrogramSettings(),
-    song_id: str = "",  # with the seed, decides where examples are cut
-    seed: int = 0,
-) -> np.ndarray:  # (example, band, frame), float16 in [0, 1]
-    "The spectrograms of one song's examples. An `AudioError` with the reason where the song is unreadable, silent, or shorter than one example."
-    return examples_and_offsets(song, settings, song_id, seed)[0]
+def song_preview(
+    song: np.ndarray | Path | str, settings: SpectrogramSettings
+) -> tuple[np.ndarray, float]:
+    "A song's preview (sample,), float32, and where it starts in the file, in seconds."
+    if not isinstance(song, np.ndarray):
+        return read_middle(song, settings.preview_seconds, settings.sample_rate)[:2]
+    if song.ndim != 1:
+        raise AudioError(f"samples of shape {song.shape}: give one channel, (sample,)")
+    count = min(len(song), round(settings.preview_seconds * settings.sample_rate))
+    start = (len(song) - count) // 2
+    return check_sound(song[start : start + count]), start / settings.sample_rate
 
 
 def examples_and_offsets(
-    song, settings, song_id="", seed=0, filters=None
+    song: np.ndarray | Path | str,
+    settings: SpectrogramSettings,
+    song_id: str = "",
+    seed: int = 0,
+    filters: scipy.sparse.csr_array | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     "`song_examples`, and where each example starts in the file, in seconds (example,), float32."
-    if isinstance(song, np.ndarray):
-        if song.ndim != 1:
-            raise AudioError(f"samples of shape {song.shape}: give one channel, (sample,)")
-        count = min(len(song), round(settings.preview_seconds * settings.sample_rate))
-        begin = (len(song) - count) // 2
-        sound, begin = check_sound(song[begin : begin + count]), begin / settings.sample_rate
-    else:
-        sound, begin, _ = read_middle(song, settings.preview_seconds, settings.sample_rate)
-    starts = example_starts(len(sound), settings, song_id, seed)
-    pictures = spectrograms(
-        [sound[start : start + settings.n_samples] for start in starts], settings, filters
-    )
-    return pictures, (begin + starts / settings.sample_rate).astype("float32")
+    preview, begin = song_preview(song, settings)
+    starts = example_starts(len(preview), settings, song_id, seed)
+    sounds = [preview[start : start + settings.n_samples] for start in starts]
+    offsets = (begin + starts / settings.sample_rate).astype("float32")
+    return spectrograms(sounds, settings, filters), offsets
+
+
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-034b
+def song_examples(
+    song: np.ndarray | Path | str,
+    settings: SpectrogramSettings = SpectrogramSettings(),
+    song_id: str = "",
+    seed: int = 0,
+) -> np.ndarray:
+    """The spectrograms of one song's examples (example, band, frame), float16 in [0, 1].
+
+    `song`: a sound file, or samples (sample,) at the settings' sample rate, one channel. `song_id`
+    and `seed` decide where examples are cut. An `AudioError` with the reason where the song is
+    unreadable, silent, or shorter than one example.
+    """
+    return examples_and_offsets(song, settings, song_id, seed)[0]
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-037
 def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 0) -> list[bytes]:
-    "For each song 16 bytes that stand for all that its examples depend on: settings, seed, its id, its file's path, size and times (`state_of`), and versions of code and libraries."
+    """For each song 16 bytes that stand for all that its examples depend on.
+
+    That is the settings, the seed, the song's id, its file's path, size and times (`state_of`), and
+    the versions of code and libraries.
+    """
     code = essence_sha256(*DECODING, "song_metric.spectrograms")
-    common = json.dumps(
-        [
-            asdict(settings),
-            seed,
-            code,
-            package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr", "av")),
-            sf.__libsndfile_version__,
-        ]
-    )
+    libraries = package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr", "av"))
+    common = json.dumps([asdict(settings), seed, code, libraries, sf.__libsndfile_version__])
     keys = []
     for song_id, path in zip(catalog["song_id"], catalog["path"]):
         about = json.dumps([common, song_id, path, state_of(path)])
@@ -259,89 +301,102 @@ def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-041
-def song_or_reason(song: tuple, settings: SpectrogramSettings, seed: int, filters):
-    "(examples, offsets) of a song given as (song_id, path), or the reason why there are none, as text."
+def song_or_reason(
+    song: tuple[str, str],
+    settings: SpectrogramSettings,
+    seed: int,
+    filters: scipy.sparse.csr_array,
+) -> tuple[np.ndarray, np.ndarray] | str:
+    "(examples, offsets) of a song given as (song_id, path); as text the reason why there are none."
+    song_id, path = song
     try:
-        return examples_and_offsets(song[1], settings, song[0], seed, filters)
+        return examples_and_offsets(path, settings, song_id, seed, filters)
     except AudioError as error:
         return str(error)
-    except Exception as error:
-        return f"cannot be read: {error or type(error).__name__}"  # whatever a decoder may do, the run goes on
+    except Exception as error:  # whatever a decoder may do, the run goes on
+        return f"cannot be read: {error or type(error).__name__}"
 
 
-# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-042
-def compute_examples(
-    catalog: pd.DataFrame,  # songs, with song_id and path
-    settings: SpectrogramSettings,
-    folder,  # where examples.npy and offsets.npy are written
-    seed: int = 0,
-    workers: int = 0,  # processes; 0: one for each core
-) -> tuple[
-    pd.DataFrame, pd.DataFrame, int
-]:  # songs in the order of the arrays; rejected songs (path, reason); how many songs were taken over from earlier work
-    "Write the examples of all songs; those that earlier work in the folder has, finished or not, are taken over. A `RunError` where no song is left."
-    if not len(catalog):
-        raise RunError("The catalog is empty: run the notebook 00_data.ipynb again.")
-    make = partial(song_or_reason, settings=settings, seed=seed, filters=band_filters(settings))
-    work, songs, reasons = (
-        UnfinishedWork(folder, song_keys(catalog, settings, seed), settings),
-        list(zip(catalog["song_id"], catalog["path"])),
-        {},
-    )
-    if not as_before(work, songs, make, workers):
-        work.start(afresh=True)
-    todo, before = np.flatnonzero(~work.done), int(work.done.sum())
-    for result, song in zip(
-        in_parallel(make, [songs[song] for song in todo], workers, "spectrograms"), todo
-    ):
-        if isinstance(result, str):
-            reasons[song] = result
-        else:
-            work.add(song, *result)
-    if not work.done.any():
-        raise RunError(
-            f"None of the {len(catalog)} songs could be read, the first because: {next(iter(reasons.values()))}. Run the notebook 00_data.ipynb again."
-        )
-    work.save()
-    return (
-        catalog[work.done].reset_index(drop=True),
-        pd.DataFrame(
-            [
-                dict(path=catalog["song_id"].iloc[song], reason=reason)
-                for song, reason in reasons.items()
-            ],
-            columns=REJECTED_COLUMNS,
-        ),
-        before,
-    )
-
-
-def as_before(work: UnfinishedWork, songs: list[tuple], make, workers: int = 0) -> bool:
-    "Whether the first, the middle and the last of the songs that are done, made again, come out byte for byte as they stand there."
-    done = np.flatnonzero(work.done)
-    some = sorted({done[0], done[len(done) // 2], done[-1]}) if len(done) else []
-    for song, made in zip(
-        some, in_parallel(make, [songs[song] for song in some], workers, "comparing")
-    ):
-        if isinstance(made, str):
-            return False
-        if any(one.tobytes() != work.rows[name][song].tobytes() for one, name in zip(made, WORK)):
+def comes_out_again(
+    store: RowStore, songs: list[tuple[str, str]], make: Callable, workers: int = 0
+) -> bool:
+    "Whether the first, the middle and the last song that are done come out as they stand there."
+    done = np.flatnonzero(store.done)
+    some = sorted({*done[:1], *done[len(done) // 2 :][:1], *done[-1:]})
+    remade = in_parallel(make, [songs[row] for row in some], workers, "comparing")
+    for made, row in zip(remade, some):
+        if isinstance(made, str) or not all(map(np.array_equal, made, store.read(row))):
             return False
     return True
 
 
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-042
+def make_missing(
+    store: RowStore, songs: list[tuple[str, str]], make: Callable, workers: int = 0
+) -> dict[int, str]:
+    "Make the songs that are not done; the reasons of those that fail, by row."
+    missing = np.flatnonzero(~store.done)
+    reasons = {}
+    results = in_parallel(make, [songs[row] for row in missing], workers, "spectrograms")
+    for result, row in zip(results, missing):
+        if isinstance(result, str):
+            reasons[row] = result
+        else:
+            store.write(row, *result)
+    if not store.done.any():
+        raise RunError(
+            f"None of the {len(songs)} songs could be read, the first because: "
+            f"{next(iter(reasons.values()))}. Run the notebook 00_data.ipynb again."
+        )
+    return reasons
+
+
+# %% ../nbs/01_spectrograms.ipynb #01_spectrograms-042b
+def compute_examples(
+    catalog: pd.DataFrame,
+    settings: SpectrogramSettings,
+    folder: Path | str,
+    seed: int = 0,
+    workers: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Write the examples of a catalog's songs to `examples.npy` and `offsets.npy` in a folder.
+
+    What earlier work there has of them, finished or not, is taken over. Returns the songs in the
+    order of the arrays, those rejected (the column `path` holds their ids) with the reason, and how
+    many songs were taken over. A `RunError` where no song is left.
+    """
+    if not len(catalog):
+        raise RunError("The catalog is empty: run the notebook 00_data.ipynb again.")
+    row = (settings.examples, *settings.shape)
+    arrays = dict(examples=("float16", row), offsets=("float32", row[:1]))
+    store = RowStore(Path(folder), song_keys(catalog, settings, seed), arrays)
+    songs = list(zip(catalog["song_id"], catalog["path"]))
+    make = partial(song_or_reason, settings=settings, seed=seed, filters=band_filters(settings))
+    if not comes_out_again(store, songs, make, workers):
+        store.restart()
+    taken_over = int(store.done.sum())
+    reasons = make_missing(store, songs, make, workers)
+    store.finish()
+    failed = [(songs[row][0], reason) for row, reason in reasons.items()]
+    kept = catalog[store.done].reset_index(drop=True)
+    return kept, pd.DataFrame(failed, columns=REJECTED_COLUMNS), taken_over
+
+
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-045
-def load_examples(run) -> tuple[np.ndarray, pd.DataFrame]:
-    "A run's examples (song, example, band, frame), float16, as a memory map, and its songs in the same order. `run`: its folder, or the `Chapter` that reads. A `RunError` where they have not been made."
-    paths = [read_artifact(run, "01_spectrograms", name) for name in ("examples.npy", "songs.csv")]
-    return np.load(paths[0], mmap_mode="r"), load_catalog(paths[1])
+def load_examples(run: Chapter | Path | str) -> tuple[np.ndarray, pd.DataFrame]:
+    """A run's examples (song, example, band, frame), float16, and its songs in the same order.
+
+    `run`: its folder, or the chapter that reads. The array is a memory map. A `RunError` where the
+    examples have not been made.
+    """
+    pictures = read_artifact(run, "01_spectrograms", "examples.npy")
+    songs = read_artifact(run, "01_spectrograms", "songs.csv")
+    return np.load(pictures, mmap_mode="r"), load_catalog(songs)
 
 
-def load_settings(run) -> SpectrogramSettings:
-    "The settings that made a run's examples, from `settings.json`: what a new song needs to be comparable."
-    values = json.loads(
-        Path(read_artifact(run, "01_spectrograms", "settings.json")).read_text(encoding="utf-8")
-    )
-    return SpectrogramSettings(
-        **{name: values[name] for name in SpectrogramSettings.__dataclass_fields__}
-    )
+def load_settings(run: Chapter | Path | str) -> SpectrogramSettings:
+    "The settings that made a run's examples: what a new song needs to be comparable."
+    path = Path(read_artifact(run, "01_spectrograms", "settings.json"))
+    values = json.loads(path.read_text(encoding="utf-8"))
+    names = SpectrogramSettings.__dataclass_fields__
+    return SpectrogramSettings(**{name: values[name] for name in names})

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +38,7 @@ from song_metric.runs import Chapter
 from song_metric.sources._base import ask
 from song_metric.space import SongSpace
 from song_metric.spectrograms import SpectrogramSettings, song_keys
-from song_metric.store import Rows
+from song_metric.store import RowLog, row_kind
 
 POSIX = os.name != "nt"
 
@@ -159,20 +160,16 @@ def test_a_page_is_not_written_by_halves(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_examples_are_not_cut_short_in_silence(tmp_path):
-    rows = Rows(tmp_path / "a.npy", "float32", (3, 5))
-    true, rows.file = (
-        rows.file,
-        type(
-            "Full",
-            (),
-            dict(name="a.npy", seek=lambda *_: 0, write=lambda *_: 7, close=lambda *_: None),
-        )(),
-    )
+    log = RowLog(tmp_path / "log", row_kind(dict(examples=("float32", (5,)))))
+    log.file.close()
+    log.file = open("/dev/full", "wb")
     with pytest.raises(OSError) as found:
-        rows[1] = 7
-    true.close()
+        log.append(bytes(16), np.zeros(5))
     assert found.value.errno == errno.ENOSPC
+    with suppress(OSError):
+        log.file.close()
 
 
 def test_the_commands_say_in_a_sentence_that_they_cannot_write(tmp_path, monkeypatch, capsys):
