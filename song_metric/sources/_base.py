@@ -142,8 +142,6 @@ def check_request(source: Source, act: str, data: Path | str, given: dict) -> di
     for name in given:
         if name not in known:
             raise unknown_name(f"The source {source.name} has no parameter {name!r}", name, known)
-    if act != "fetch" or source.data_needed:
-        require_data(source, data)
     looking = asdict(Looking())
     arguments = {name: value for name, value in given.items() if name not in looking}
     if "label" in known:
@@ -151,6 +149,8 @@ def check_request(source: Source, act: str, data: Path | str, given: dict) -> di
     if looking.keys() <= known.keys():
         shared = {name: value for name, value in given.items() if name in looking}
         arguments["looking"] = Looking(**shared)
+    if act != "fetch" or source.data_needed:
+        require_data(source, data)
     return dict(data=str(data), **arguments)
 
 
