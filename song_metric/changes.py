@@ -7,14 +7,18 @@ __all__ = [
     "BOOKKEEPING",
     "CATALOG",
     "UNCOMPARED",
+    "names_in",
     "imported_names",
+    "module_files",
     "module_sources",
     "code_digest",
     "folder_digest",
     "outside_digest",
     "sounds_digest",
-    "other_sounds",
+    "has_other_sounds",
     "comparable",
+    "changed_parameters",
+    "changed_input",
     "reason_to_run",
 ]
 
@@ -24,6 +28,8 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
+from importlib.util import resolve_name
 from pathlib import Path
 
 from .chapters import Notebook
@@ -34,87 +40,97 @@ from .runs import cache_home, changed_output, home, read_manifest
 
 # %% ../nbs/changes.ipynb #changes-025
 BOOKKEEPING = {
-    f"song_metric.{name}" for name in ("runs", "workers", "report", "reproduction", "pages", "cli")
+    f"song_metric.{name}"
+    for name in (
+        *("files", "runs", "workers", "essence"),  # what lies where, and who does it
+        *("chapters", "changes", "plans", "kernels", "report"),  # what runs, and when
+        *("pages", "reproduction", "publishing", "cli", "doctor"),  # what is shown of it
+    )
 }
 
 
+# %% ../nbs/changes.ipynb #changes-025a
+def names_in(node: ast.AST, package: str) -> set[str]:
+    "Dotted names that a piece of a program in a package imports, or has as a text."
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        base = resolve_name("." * node.level + (node.module or ""), package)
+        return {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return set(re.findall(r"\Asong_metric(?:\.\w+)+\.?\Z", node.value))
+    return set()
+
+
 def imported_names(source: str, module: str = "song_metric.notebook") -> set[str]:
-    "Dotted names under `song_metric` that a source may import, also by `import_module('song_metric.…')`; a trailing dot means that the rest is chosen later."
-    plain = "\n".join(
-        "pass" if line.startswith(("%", "!")) else line for line in source.splitlines()
-    )
+    """Dotted names under `song_metric` that a source may import.
+
+    Also by `import_module('song_metric.…')`; after a last dot, the rest is chosen when it runs.
+    """
+    plain = re.sub(r"^[%!].*$", "pass", source, flags=re.M)
     try:
-        tree = ast.parse(plain)
+        nodes = ast.walk(ast.parse(plain))
     except SyntaxError:
         return set()
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = (
-                ".".join(
-                    [*module.split(".")[: -node.level], *([node.module] if node.module else [])]
-                )
-                if node.level
-                else node.module
-            )
-            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and re.fullmatch(r"song_metric(\.\w+)+\.?", node.value)
-        ):
-            found.add(node.value)
-    return {name for name in found if name and name.startswith("song_metric.")}
+    package = module.rpartition(".")[0]
+    found = set().union(*(names_in(node, package) for node in nodes))
+    return {name for name in found if name.startswith("song_metric.")}
 
 
 # %% ../nbs/changes.ipynb #changes-030
-def module_sources(names: set[str], package, source: str = "") -> dict[str, str]:
-    "Sources of the package's modules in `names`, and of all that those import in turn, by name. A name that ends with a dot is completed by `source`. `package`: the folder of `song_metric`."
+def module_files(package: Path) -> dict[str, Path]:
+    "The files of the modules in `package`, the folder of `song_metric`, by dotted name."
     files = {}
-    for path in sorted(Path(package).rglob("*.py")):
-        files[".".join(["song_metric", *path.relative_to(package).with_suffix("").parts])] = path
-    found, queue = {}, sorted(names)
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        files[".".join(["song_metric", *parts])] = path
+    return files
+
+
+def module_sources(names: set[str], package: Path, source: str = "") -> dict[str, str]:
+    """Sources of the modules in `names`, and of all that those import in turn, by name.
+
+    A name that ends with a dot is completed by `source`. Bookkeeping is left out.
+    """
+    files = module_files(package)
+    found = {}
+    queue = sorted(names)
     while queue:
         name = queue.pop()
         if name.endswith("."):
             name += source  # chosen when it runs: a chapter that has no source chooses none
-        if name in files and name not in found and name not in BOOKKEEPING:
+        if name in files.keys() - found.keys() - BOOKKEEPING:
             found[name] = files[name].read_text(encoding="utf-8")
             queue += sorted(imported_names(found[name], name))
     return found
 
 
-def code_digest(notebook: Notebook, package=None, source: str = "") -> str:
-    "SHA-256 of a chapter's code: its code cells, and the modules of this package that they import, with the module of its `source`, if it has one."
-    package = Path(package or home() / "song_metric")
-    modules = module_sources(set().union(*map(imported_names, notebook.code)), package, source)
-    return hashlib.sha256(
-        json.dumps(
-            [
-                [*map(essence, notebook.code)],
-                {name: essence(text) for name, text in sorted(modules.items())},
-            ]
-        ).encode()
-    ).hexdigest()
+# %% ../nbs/changes.ipynb #changes-030a
+def code_digest(notebook: Notebook, package: Path | None = None, source: str = "") -> str:
+    "SHA-256 of a chapter's code: its cells, and the modules that they import, with its source's."
+    names = set().union(*map(imported_names, notebook.code))
+    modules = module_sources(names, package or home() / "song_metric", source)
+    cells = [essence(cell) for cell in notebook.code]
+    sources = {name: essence(text) for name, text in sorted(modules.items())}
+    return hashlib.sha256(json.dumps([cells, sources]).encode()).hexdigest()
 
 
 # %% ../nbs/changes.ipynb #changes-034
-def folder_digest(folder, skip=()) -> str:
+def folder_digest(folder: Path | str, skip: Iterable[Path] = ()) -> str:
     """SHA-256 over the folder's own path, and relative path and state of every file below it.
 
     Links to folders are followed. What lies below the folders in `skip` is left out.
     """
-    folder, digest, seen = Path(folder).resolve(), hashlib.sha256(), set()
-    skip = {str(Path(path).resolve()) for path in skip}
+    folder = Path(folder).resolve()
+    done = {str(Path(path).resolve()) for path in skip}
+    digest = hashlib.sha256()
     digest.update(str(folder).encode(errors="surrogateescape"))
     for root, folders, files in os.walk(folder, followlinks=True):
         here = os.path.realpath(root)
-        if here in skip or here in seen:  # or a link that leads back
+        if here in done:  # or a link that leads back
             folders.clear()
             continue
-        seen.add(here)
+        done.add(here)
         folders.sort()
         for name in sorted(files):
             path = os.path.join(root, name)
@@ -123,80 +139,90 @@ def folder_digest(folder, skip=()) -> str:
     return digest.hexdigest()
 
 
-def outside_digest(parameters: dict, skip=()) -> str | None:
-    "Digest of what a chapter with these parameters reads from outside the run; None for a chapter that has no source."
+# %% ../nbs/changes.ipynb #changes-034a
+def outside_digest(parameters: dict, skip: Iterable[Path] = ()) -> str | None:
+    "Digest of what a chapter of these parameters reads from outside; None where it has no source."
     if "source" not in parameters:
         return None
-    songs = home() / "data" / "demo" / "songs.csv"
-    where = Path(
-        parameters.get("data")
-        or (songs if parameters["source"] == "demo" else cache_home() / parameters["source"])
-    )
-    return (
-        folder_digest(where, skip)
-        if where.is_dir()
-        else file_sha256(where)
-        if where.is_file()
-        else ""
-    )
+    usual = cache_home() / parameters["source"]
+    if parameters["source"] == "demo":
+        usual = home() / "data" / "demo" / "songs.csv"
+    place = Path(parameters.get("data") or usual)
+    if place.is_dir():
+        return folder_digest(place, skip)
+    return file_sha256(place) if place.is_file() else ""
 
 
 # %% ../nbs/changes.ipynb #changes-034b
 CATALOG = "00_data/catalog.csv"
 
 
-def sounds_digest(run) -> str | None:
-    "SHA-256 over the states of the sound files that a run's catalog lists; None where one is not there."
+def sounds_digest(run: Path | str) -> str | None:
+    "SHA-256 over the states of the sound files in a run's catalog; None where one is not there."
     states = [state_of(row.get("path") or "") for row in rows_of(Path(run) / CATALOG)]
-    return None if None in states else hashlib.sha256(json.dumps(states).encode()).hexdigest()
+    if None in states:
+        return None
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
 
 
-def other_sounds(folder: Path, manifest: dict) -> bool:
-    "Whether a chapter has written or read the catalog, and a sound file that it lists is another now."
-    name = f"{folder.name}/{Path(CATALOG).name}"
-    if CATALOG != name and CATALOG not in manifest.get("inputs", {}):
+def has_other_sounds(folder: Path, manifest: dict) -> bool:
+    "Whether a chapter has written or read the catalog, and a sound file that it lists is another."
+    wrote = folder.name == Path(CATALOG).parent.name
+    if not wrote and CATALOG not in manifest.get("inputs", {}):
         return False
     return sounds_digest(folder.parent) not in (None, manifest.get("sounds"))
 
 
 # %% ../nbs/changes.ipynb #changes-036
-UNCOMPARED = (
-    "run",
-    "workers",
-    "data",
-)  # where, and with how many processes: results do not depend on them (the data folder counts through its digest)
+UNCOMPARED = ("run", "workers", "data")
 
 
 def comparable(parameters: dict) -> dict:
     "The parameters that results depend on, as JSON keeps them."
-    return json.loads(
-        json.dumps({name: value for name, value in parameters.items() if name not in UNCOMPARED})
-    )
+    kept = {name: value for name, value in parameters.items() if name not in UNCOMPARED}
+    return json.loads(json.dumps(kept))
 
 
-def reason_to_run(folder, parameters: dict, code: str, outside: str | None) -> str | None:
-    "Why a chapter whose folder is `folder` has to run, in a few words; None when nothing has changed since its manifest was written."
-    folder, manifest = Path(folder), read_manifest(folder)
+def changed_parameters(old: dict, new: dict) -> str | None:
+    "The names whose values differ, in words; None where none does."
+    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return "changed: " + ", ".join(names) if old != new else None
+
+
+def changed_input(run: Path, manifest: dict) -> str | None:
+    "The first input that its chapter has written anew since it was read; None where none was."
+    for name, digest in manifest["inputs"].items():
+        chapter, artifact = name.split("/", 1)
+        written = read_manifest(run / chapter) or {"outputs": {}}
+        if written["outputs"].get(artifact) != digest:
+            return name
+    return None
+
+
+# %% ../nbs/changes.ipynb #changes-036a
+def reason_to_run(
+    folder: Path | str, parameters: dict, code: str, outside: str | None
+) -> str | None:
+    """Why a chapter has to run, in a few words; None where nothing has changed.
+
+    `code` and `outside`: its `code_digest` and `outside_digest` as they are now.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
     if manifest is None:
         return "unfinished last time" if (folder / "notebook.ipynb").exists() else "not run yet"
     if "parameters" not in manifest:
         return "run by hand last time"
-    old, new = manifest["parameters"], comparable(parameters)
-    if old != new:
-        return "changed: " + ", ".join(
-            name for name in sorted({*old, *new}) if old.get(name) != new.get(name)
-        )
+    if changed := changed_parameters(manifest["parameters"], comparable(parameters)):
+        return changed
     if manifest.get("code") != code:
         return "its code has changed"
     if manifest.get("outside") != outside:
         return "the songs have changed"
-    for name, digest in manifest["inputs"].items():
-        chapter, artifact = name.split("/", 1)
-        if (read_manifest(folder.parent / chapter) or {"outputs": {}})["outputs"].get(
-            artifact
-        ) != digest:
-            return f"{name} has changed"
-    if other_sounds(folder, manifest):
+    if name := changed_input(folder.parent, manifest):
+        return f"{name} has changed"
+    if has_other_sounds(folder, manifest):
         return "the songs have changed"
-    gone = changed_output(folder)
-    return f"{gone} is missing or altered" if gone else None
+    if name := changed_output(folder):
+        return f"{name} is missing or altered"
+    return None

@@ -4,23 +4,26 @@
 
 # %% auto #0
 __all__ = [
+    "CHAPTERS",
     "KINDS",
-    "declared_parameters",
+    "parse_parameters",
     "Notebook",
+    "read_cells",
+    "first_match",
     "read_notebook",
     "notebooks_folder",
     "chapters",
-    "toy_notebook",
     "parse_value",
     "matches_type",
-    "checked",
+    "known_defaults",
+    "check_value",
+    "check_values",
     "profiles",
     "load_profile",
 ]
 
 # %% ../nbs/chapters.ipynb #chapters-002
 import ast
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -28,150 +31,134 @@ from pathlib import Path
 
 import yaml
 
-from .files import RunError, UsageError, unknown_name
+from .files import RunError, UsageError, read_json, unknown_name
 from .runs import home
 
 
 # %% ../nbs/chapters.ipynb #chapters-005
-def declared_parameters(source: str) -> dict:
+def parse_parameters(source: str) -> dict:
     "Names and literal values assigned in the source of a parameters cell."
     found = {}
     for node in ast.parse(source).body:
-        target = (
-            node.target
-            if isinstance(node, ast.AnnAssign)
-            else node.targets[0]
-            if isinstance(node, ast.Assign)
-            else None
-        )
-        if isinstance(target, ast.Name) and node.value is not None:
-            found[target.id] = ast.literal_eval(node.value)
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name):
+                found[target.id] = ast.literal_eval(node.value)
     return found
 
 
 # %% ../nbs/chapters.ipynb #chapters-007
 @dataclass(frozen=True)
 class Notebook:
-    "A chapter as it stands on disk: its name, its first heading and summary, its code cells (without the parameters cell), its parameters."
+    "A chapter as it stands on disk; `code` is without the parameters cell and what is skipped."
 
     path: Path
     title: str
     summary: str
-    code: tuple
+    code: tuple[str, ...]
     parameters: dict
 
     @property
     def name(self) -> str:
+        "The chapter's name, such as `00_data`."
         return self.path.stem
 
 
-def read_notebook(path) -> Notebook:
-    "The chapter at `path`; a `RunError` when the file is no notebook or its parameters cell holds anything but literals."
+def read_cells(path: Path) -> list[tuple[str, list[str], str]]:
+    "Kind, tags and source of each cell; a `RunError` for a file that is no notebook."
     try:
-        cells = [
-            (cell, "".join(cell["source"]))
-            for cell in json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+        return [
+            (cell["cell_type"], cell.get("metadata", {}).get("tags", []), "".join(cell["source"]))
+            for cell in read_json(path)["cells"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read as a notebook: {error}.") from None
-    tagged = [
-        source for cell, source in cells if "parameters" in cell.get("metadata", {}).get("tags", [])
-    ]
+    except (KeyError, TypeError):
+        raise RunError(f"{path} cannot be read as a notebook.") from None
+
+
+def first_match(pattern: str, text: str, default: str) -> str:
+    "What the group of a pattern matches first in the lines of a text."
+    found = re.search(pattern, text, re.M)
+    return found[1].strip() if found else default
+
+
+# %% ../nbs/chapters.ipynb #chapters-007a
+def read_notebook(path: Path | str) -> Notebook:
+    "The chapter at `path`; a `RunError` for no notebook, or a parameter that is no literal."
+    path = Path(path)
+    cells = read_cells(path)
+    tagged = [source for _, tags, source in cells if "parameters" in tags]
     try:
-        parameters = declared_parameters(tagged[0]) if tagged else {}
+        parameters = parse_parameters("\n".join(tagged[:1]))
     except (SyntaxError, ValueError):
         raise RunError(
-            f"The parameters cell of {Path(path).name} must assign literals only, one a line."
+            f"The parameters cell of {path.name} must assign literals only, one a line."
         ) from None
-    skipped = [
-        source
-        for cell, source in cells
-        if "skip-execution" in cell.get("metadata", {}).get("tags", [])
-    ]
     code = tuple(
         source
-        for cell, source in cells
-        if cell["cell_type"] == "code" and source not in tagged + skipped
+        for kind, tags, source in cells
+        if kind == "code" and not {"parameters", "skip-execution"} & set(tags)
     )
-    text = cells[0][1] if cells and cells[0][0]["cell_type"] == "markdown" else ""
-    title, summary = re.search(r"^# (.+)$", text, re.M), re.search(r"^> (.+)$", text, re.M)
-    return Notebook(
-        Path(path),
-        title[1].strip() if title else Path(path).stem,
-        summary[1].strip() if summary else "",
-        code,
-        parameters,
-    )
+    head = next((source for kind, _, source in cells[:1] if kind == "markdown"), "")
+    title = first_match(r"^# (.+)$", head, path.stem)
+    summary = first_match(r"^> (.+)$", head, "")
+    return Notebook(path, title, summary, code, parameters)
 
 
 # %% ../nbs/chapters.ipynb #chapters-009
+CHAPTERS = "[0-9][0-9]_*.ipynb"
+
+
 def notebooks_folder() -> Path:
     "`nbs/` of the clone that this package is imported from; a `RunError` where there is none."
     folder = home() / "nbs"
-    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+    if not any(folder.glob(CHAPTERS)):
         raise RunError(
-            "The report runs the notebooks of a clone, and none stand beside this installation: clone the repository and run `make report` there."
+            "The report runs the notebooks of a clone, and none stand beside this installation:"
+            " clone the repository and run `make report` there."
         )
     return folder
 
 
-def chapters(nbs) -> list[Notebook]:
+def chapters(nbs: Path | str) -> list[Notebook]:
     "The chapters in `nbs`, in their order."
-    found = [read_notebook(path) for path in sorted(Path(nbs).glob("[0-9][0-9]_*.ipynb"))]
+    found = [read_notebook(path) for path in sorted(Path(nbs).glob(CHAPTERS))]
     if not found:
         raise RunError(f"{nbs} holds no chapters: notebooks named like 00_data.ipynb.")
     return found
 
 
-# %% ../nbs/chapters.ipynb #chapters-011
-def toy_notebook(path, *code: str, title="Toy", summary="A chapter for tests") -> Path:
-    "Write a notebook with the given code cells to `path`; the first of them is its parameters cell."
-    cells = [dict(cell_type="markdown", id="c0", metadata={}, source=f"# {title}\n\n> {summary}\n")]
-    for i, source in enumerate(code, 1):
-        cells.append(
-            dict(
-                cell_type="code",
-                id=f"c{i}",
-                metadata={"tags": ["parameters"]} if i == 1 else {},
-                execution_count=None,
-                outputs=[],
-                source=source,
-            )
-        )
-    spec = dict(kernelspec=dict(display_name="python3", language="python", name="python3"))
-    Path(path).write_text(
-        json.dumps(dict(cells=cells, metadata=spec, nbformat=4, nbformat_minor=5)), encoding="utf-8"
-    )
-    return Path(path)
-
-
 # %% ../nbs/chapters.ipynb #chapters-014
-def parse_value(text: str, default):
-    "What `text`, typed on a command line, means for a parameter with this default: text stays text, the rest is YAML (and `1e-4` is a number)."
+def parse_value(text: str, default: object) -> object:
+    "What a text typed for a parameter means: text where that is text, else YAML (`1e-4`, too)."
     if isinstance(default, str):
         return text
-    if isinstance(default, float):
-        try:
-            return float(text)
-        except ValueError:
-            pass
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return float(text) if isinstance(default, float) else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
         return text
 
 
-def matches_type(value, default) -> bool:
-    "Whether a value has the type of a parameter's default. A whole number fits a float; True and False fit nothing but a truth value."
+def matches_type(value: object, default: object) -> bool:
+    "Whether a value has the type of a default. A whole number is a number; a truth value is none."
     if default is None or value is None:
         return default is None
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
         return isinstance(value, (int, float)) and math.isfinite(value)
-    return isinstance(value, type(default)) or (
-        isinstance(default, (list, tuple)) and isinstance(value, (list, tuple))
-    )
+    if isinstance(default, (list, tuple)):
+        return isinstance(value, (list, tuple))
+    return isinstance(value, type(default))
+
+
+# %% ../nbs/chapters.ipynb #chapters-015a
+def known_defaults(notebooks: list[Notebook]) -> dict:
+    "The parameters of all chapters but `run`, with the default of the first that has each."
+    known = {}
+    for notebook in reversed(notebooks):
+        known |= notebook.parameters
+    known.pop("run", None)
+    return known
 
 
 # %% ../nbs/chapters.ipynb #chapters-016
@@ -185,58 +172,47 @@ KINDS = {
 }
 
 
-def checked(notebooks: list[Notebook], values: dict, *, typed=False) -> dict:
-    "`values` by name, each of which some chapter declares with a default of that type; a `UsageError` otherwise. `typed`: texts are parsed first."
-    known = {
-        name: default
-        for notebook in reversed(notebooks)
-        for name, default in notebook.parameters.items()
-        if name != "run"
-    }
+def check_value(name: str, value: object, default: object) -> object:
+    "A parameter's value; a `UsageError` where it is not of the type of the default."
+    if not matches_type(value, default):
+        kind = KINDS.get(type(default), "another kind of value")
+        raise UsageError(f"The parameter {name} takes {kind} (such as {default!r}), not {value!r}.")
+    return float(value) if isinstance(default, float) else value
+
+
+def check_values(notebooks: list[Notebook], values: dict, *, typed: bool = False) -> dict:
+    "`values` that chapters declare, of the right types, else a `UsageError`. `typed`: parse texts."
+    known = known_defaults(notebooks)
     result = {}
     for name, value in values.items():
         if name == "run":
             raise UsageError("The run's folder is no parameter to set: name the run with --run.")
         if name not in known:
             raise unknown_name(f"No chapter has a parameter {name!r}", name, sorted(known))
-        result[name] = (
-            parse_value(value, known[name]) if typed and isinstance(value, str) else value
-        )
-        if not matches_type(result[name], known[name]):
-            raise UsageError(
-                f"The parameter {name} takes {KINDS.get(type(known[name]), 'another kind of value')} (such as {known[name]!r}), not {value!r}."
-            )
-        if isinstance(known[name], float):
-            result[name] = float(result[name])
+        if typed and isinstance(value, str):
+            value = parse_value(value, known[name])
+        result[name] = check_value(name, value, known[name])
     return result
 
 
 # %% ../nbs/chapters.ipynb #chapters-019
-def profiles(nbs) -> dict[str, str]:
+def profiles(nbs: Path | str) -> dict[str, str]:
     "Every profile in `nbs/profiles/` with its first comment line."
-    found = {}
-    for path in sorted((Path(nbs) / "profiles").glob("*.yaml")):
-        line = path.read_text(encoding="utf-8").partition("\n")[0]
-        found[path.stem] = line.lstrip("# ").strip() if line.startswith("#") else ""
-    return found
+    paths = sorted((Path(nbs) / "profiles").glob("*.yaml"))
+    return {p.stem: first_match(r"\A# *(.*)$", p.read_text("utf-8"), "") for p in paths}
 
 
-def load_profile(nbs, name: str) -> dict:
-    "Parameters of the profile `name`; a `UsageError` that lists the profiles when there is none of that name."
+def load_profile(nbs: Path | str, name: str) -> dict:
+    "Parameters of the profile `name`; a `UsageError` that lists the profiles where it is none."
     known = profiles(nbs)
     if name not in known:
-        raise UsageError(
-            f"There is no profile {name!r}. There are: {', '.join(known) or 'none at all'}."
-        )
+        raise unknown_name(f"There is no profile {name!r}", name, known)
+    text = (Path(nbs) / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
     try:
-        values = (
-            yaml.safe_load((Path(nbs) / "profiles" / f"{name}.yaml").read_text(encoding="utf-8"))
-            or {}
-        )
+        values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise UsageError(
-            f"The profile {name}.yaml is not valid YAML: {' '.join(str(error).split())}."
-        ) from None
+        what = " ".join(str(error).split())
+        raise UsageError(f"The profile {name}.yaml is not valid YAML: {what}.") from None
     if not isinstance(values, dict):
         raise UsageError(f"The profile {name}.yaml must hold lines of the form `name: value`.")
     return {str(key): value for key, value in values.items()}

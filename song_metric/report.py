@@ -10,15 +10,6 @@ __all__ = [
     "REPEATED",
     "default_run",
     "locked",
-    "collapse",
-    "Screen",
-    "tidy_streams",
-    "kernel_environment",
-    "kernel_manager",
-    "sentences",
-    "failure",
-    "execute",
-    "run_chapter",
     "Plan",
     "check_source",
     "make_plan",
@@ -40,7 +31,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -54,17 +44,14 @@ from rich.table import Table
 from rich.text import Text
 
 from song_metric.changes import (
-    CATALOG,
     code_digest,
-    comparable,
     outside_digest,
     reason_to_run,
-    sounds_digest,
 )
 from song_metric.chapters import (
     Notebook,
     chapters,
-    checked,
+    check_values,
     load_profile,
     notebooks_folder,
 )
@@ -72,19 +59,15 @@ from song_metric.files import (
     RunError,
     UsageError,
     atomic_write,
-    explain_error,
     hold_folder,
-    make_folder,
     read_json,
-    relative_path,
-    write_error,
     write_json,
 )
 
+from .kernels import Screen, run_chapter
 from .pages import duration, rows_of, verdict, write_pages
-from .runs import home, outputs, read_manifest, run_dir, tool_folders
+from .runs import home, outputs, run_dir
 from .sources._base import get_source, require_data
-from .workers import ONE_THREAD
 
 
 # %% ../nbs/report.ipynb #report-022
@@ -116,239 +99,6 @@ def locked(folder):
     "Context manager: the run's folder is this process's inside; a `RunError` where it is another's."
     busy = f"Another report (process {{process}}) is at work on the run {Path(folder).name}: "
     return hold_folder(folder, busy + "wait for it, or name another run with --run.")
-
-
-# %% ../nbs/report.ipynb #report-041
-def collapse(text: str) -> str:
-    "A stream as a terminal would leave it: of the states parted by carriage returns the last one, without control sequences."
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n")
-    lines = [
-        next((state for state in reversed(line.split("\r")) if state.strip()), "")
-        for line in text.split("\n")
-    ]
-    return re.sub(r"[^\n\t -~\xa0-\U0010ffff]", "", "\n".join(lines))
-
-
-class Screen:
-    "Shows on `console` what a kernel writes to standard error, bars included. `every`: seconds between states of a bar away from a terminal."
-
-    def __init__(self, console: Console, every: float = 20.0):
-        self.console, self.every, self.tail, self.shown = console, every, "", time.monotonic()
-
-    def write(self, text: str) -> None:
-        *lines, self.tail = (self.tail + text).split("\n")
-        for line in lines:
-            self.line(collapse(line))
-        state = collapse(self.tail)
-        if self.console.is_terminal and state:
-            self.console.file.write("\r\x1b[2K" + ("      " + state)[: self.console.width - 1])
-        elif state and time.monotonic() - self.shown > self.every:
-            self.line(state)
-
-    def line(self, text: str) -> None:
-        "Print one finished line, in place of the bar that stands there."
-        if self.console.is_terminal:
-            self.console.file.write("\r\x1b[2K")
-        if text.strip():
-            self.console.print(Text("      " + text.rstrip(), style="dim"), soft_wrap=True)
-        self.shown = time.monotonic()
-
-    def flush(self) -> None:
-        self.console.file.flush()
-
-    def close(self) -> None:
-        "Leave the cursor at the start of an empty line."
-        self.line(collapse(self.tail))
-        self.tail = ""
-
-
-# %% ../nbs/report.ipynb #report-043
-def tidy_streams(path) -> None:
-    "In the executed notebook at `path`, join each cell's pieces of one stream and keep only the last state of its progress bars."
-    notebook = read_json(path)
-    if notebook is None:
-        return  # a full disk has cut it short
-    for cell in notebook["cells"]:
-        joined = []
-        for output in cell.get("outputs", []):
-            last = joined[-1] if joined else {}
-            if (
-                output["output_type"] == "stream"
-                and last.get("output_type") == "stream"
-                and last["name"] == output["name"]
-            ):
-                last["text"] = "".join(last["text"]) + "".join(output["text"])
-            else:
-                joined.append(output)
-        for output in joined:
-            if output["output_type"] == "stream":
-                output["text"] = collapse("".join(output["text"]))
-        if "outputs" in cell:
-            cell["outputs"] = [
-                output
-                for output in joined
-                if output["output_type"] != "stream" or output["text"].strip()
-            ]
-    write_json(path, notebook)
-
-
-# %% ../nbs/report.ipynb #report-045
-def kernel_environment(width: int) -> dict[str, str]:
-    """Environment of a kernel: bars of `width` columns, no warnings that are no concern here, one thread.
-
-    Sums that several threads share come out differently on another number of cores, and threads that
-    wait for each other wait long when other programs are at work: chapters use processes instead."""
-    quiet = "ignore:IProgress not found"  # tqdm, on widgets that only JupyterLab shows
-    return {
-        **os.environ,
-        **tool_folders(),
-        **ONE_THREAD,
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        "TQDM_NCOLS": str(max(30, min(width - 8, 92))),
-        "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet])),
-    }
-
-
-def kernel_manager(log, environment: dict):
-    "A kernel manager class that starts this very Python, not whichever is registered as `python3`. What the kernel says outside its cells goes to the open file `log`."
-    import zmq
-    from ipykernel.kernelspec import get_kernel_dict
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-
-    class ThisPython(AsyncKernelManager):
-        def __init__(self, **options):
-            super().__init__(**options)
-            self.shutdown_wait_time = 0.5  # its cells have run; loky's tracker of resources, its child, would not heed a longer request
-            if self.has_trait("transport_encryption") and zmq.has("curve"):
-                self.transport_encryption = "auto"  # newer kernels warn without it
-
-        async def start_kernel(self, **options):
-            return await super().start_kernel(
-                **{**options, "stdout": log, "stderr": log, "env": environment}
-            )
-
-        @property
-        def kernel_spec(self):
-            return KernelSpec(
-                **{
-                    **get_kernel_dict(),
-                    "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                }
-            )
-
-    return ThisPython
-
-
-def sentences(package=None) -> set[str]:
-    "Names of the package's own exceptions, whose messages are whole sentences for the user."
-    sources = [
-        path.read_text(encoding="utf-8")
-        for path in Path(package or home() / "song_metric").rglob("*.py")
-    ]
-    return {name for source in sources for name in re.findall(r"^class (\w+Error)\b", source, re.M)}
-
-
-# %% ../nbs/report.ipynb #report-046
-def failure(notebook: Notebook, error, executed) -> RunError:
-    "The `RunError` that tells of a chapter's failure: `error` is papermill's, `executed` the executed notebook's path."
-    where = f"The executed notebook is {executed}"
-    if not hasattr(error, "ename"):  # the kernel itself died
-        return RunError(
-            f"Chapter {notebook.name} failed: its kernel stopped ({' '.join(str(error).split()) or type(error).__name__}), perhaps for want of memory.\n{where}."
-        )
-    if error.ename in sentences():
-        return RunError(f"Chapter {notebook.name} stopped: {error.evalue}\n{where}.")
-    if why := explain_error(error.evalue):
-        return RunError(
-            f"Chapter {notebook.name} stopped, because {why} ({error.evalue}).\n{where}."
-        )
-    trace = [line.rstrip() for line in collapse("\n".join(error.traceback)).split("\n")]
-    frames, ours = [], False
-    for line in trace:  # which lines of the chapters and this package were at work
-        if re.match(r"(File|Cell) ", line):
-            ours = line.startswith("Cell") or "song_metric" in line
-        if ours and re.match(r"(File|Cell) |-+> ", line):
-            frames.append(line)
-    lines = [*frames[-8:], *f"{error.ename}: {collapse(error.evalue)}".split("\n")[-6:]]
-    return RunError(
-        f"Chapter {notebook.name} failed in cell {error.exec_count}.\n"
-        + "\n".join("    " + line for line in lines)
-        + f"\n{where}, with the whole traceback."
-    )
-
-
-def execute(notebook: Notebook, folder, parameters: dict, screen: Screen) -> None:
-    "Run one chapter with papermill; `folder` takes the executed copy. A `RunError` tells of a failure."
-    from papermill import execute_notebook
-    from papermill.exceptions import PapermillExecutionError
-
-    target = Path(folder) / "notebook.ipynb"
-    literal = [
-        str(path).replace("{", "{{").replace("}", "}}") for path in (notebook.path, target)
-    ]  # papermill formats paths
-    try:
-        with open(Path(folder) / ".kernel.log", "w") as log:
-            execute_notebook(
-                *literal,
-                parameters=parameters,
-                cwd=str(notebook.path.parent),
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                stderr_file=screen,
-                kernel_manager_class=kernel_manager(log, kernel_environment(screen.console.width)),
-            )
-    except PapermillExecutionError as error:
-        raise failure(notebook, error, target) from None
-    except (RuntimeError, TimeoutError) as error:
-        raise failure(notebook, error, target) from error
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        screen.close()
-        if target.exists():
-            tidy_streams(target)
-
-
-# %% ../nbs/report.ipynb #report-048
-def run_chapter(
-    notebook: Notebook, folder, parameters: dict, code: str, outside: str | None, screen: Screen
-) -> dict:
-    "Run a chapter, complete its manifest with parameters and digests, and return it. A `RunError` when it fails or leaves no manifest."
-    folder, start = Path(folder), time.perf_counter()
-    make_folder(folder)
-    sounds = sounds_digest(folder.parent)
-    if (folder / "manifest.json").exists():
-        os.replace(folder / "manifest.json", folder / ".previous.json")
-    (folder / "notebook.html").unlink(missing_ok=True)
-    given = {**parameters, "run": relative_path(folder.parent, notebook.path.parent)}
-    execute(
-        notebook,
-        folder,
-        {name: given[name] for name in notebook.parameters if name in given},
-        screen,
-    )
-    if (folder.parent / CATALOG).parent == folder:
-        sounds = sounds_digest(folder.parent)  # it has made the catalog
-    manifest = read_manifest(folder)
-    (folder / ".kernel.log").unlink(missing_ok=True)
-    if manifest is None:
-        raise RunError(
-            f"Chapter {notebook.name} ended without its manifest: its last run cell must call `finish` of its `Chapter`."
-        )
-    resolved = {**notebook.parameters, **parameters}
-    manifest.update(
-        title=notebook.title,
-        summary=notebook.summary,
-        parameters=comparable(resolved),
-        code=code,
-        outside=outside,
-        sounds=sounds,
-        seconds_in_all=round(time.perf_counter() - start, 1),
-    )
-    write_json(folder / "manifest.json", manifest)
-    return manifest
 
 
 # %% ../nbs/report.ipynb #report-050
@@ -394,9 +144,14 @@ def make_plan(profile="demo", run=None, overrides=None, nbs=None, root=None) -> 
     "The plan for a report; a `UsageError` for everything that can be known to be wrong before anything runs. Texts in `overrides` are parsed."
     nbs = Path(nbs or notebooks_folder()).resolve()
     notebooks = chapters(nbs)
-    typed = checked(notebooks, overrides or {}, typed=True)
+    typed = check_values(notebooks, overrides or {}, typed=True)
     base = Plan(
-        nbs, notebooks, profile, checked(notebooks, load_profile(nbs, profile)), frozenset(), Path()
+        nbs,
+        notebooks,
+        profile,
+        check_values(notebooks, load_profile(nbs, profile)),
+        frozenset(),
+        Path(),
     )
     values = {**base.values, **typed}
     if values.get("data"):

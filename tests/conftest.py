@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 from filelock import FileLock
+from nbformat import v4
 
 SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: two processes share the tests
 if SIDE_BY_SIDE:
     os.environ.setdefault(
         "OMP_NUM_THREADS", "1"
     )  # each has one core: no threads that wait for each other
-
-from song_metric.chapters import toy_notebook
 
 FIRST = """
 from song_metric.runs import Chapter
@@ -34,6 +34,16 @@ import sys
 for i in range(50): print(f"\\r{i + 1}/50 steps", end="", file=sys.stderr, flush=True)
 print(file=sys.stderr)
 """
+
+
+def toy_notebook(path, *code: str, title="Toy", summary="A chapter for tests") -> Path:
+    "Write a notebook of code cells to `path`; the first of them is its parameters cell."
+    cells = [v4.new_code_cell(source) for source in code]
+    cells[0].metadata["tags"] = ["parameters"]
+    heading = v4.new_markdown_cell(f"# {title}\n\n> {summary}\n")
+    spec = dict(kernelspec=dict(display_name="python3", language="python", name="python3"))
+    nbformat.write(v4.new_notebook(cells=[heading, *cells], metadata=spec), path)
+    return Path(path)
 
 
 def pytest_collection_modifyitems(items):

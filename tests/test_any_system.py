@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import toy_notebook
 
-from song_metric import cli, report, runs
+from song_metric import cli, kernels, runs
+from song_metric.chapters import Notebook
 from song_metric.files import RunError, relative_path
 from song_metric.runs import cache_home, tool_folders, usual_places
 from song_metric.space import SongSpace
@@ -97,7 +99,7 @@ def test_bars_and_chapters_in_any_encoding(monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream)
     cli.ready_streams()
     for terminal in (True, False):
-        screen = report.Screen(Console(file=stream, force_terminal=terminal, width=80), every=0)
+        screen = kernels.Screen(Console(file=stream, force_terminal=terminal, width=80), every=0)
         screen.write("夜: 50%|█████▏    | 1/2\rdone 🎵\n")
         screen.close()
     assert "done" in stream.buffer.getvalue().decode("cp1252") or stream.flush() is None
@@ -139,7 +141,7 @@ def test_tools_get_folders_below_the_cache(homeless, monkeypatch):
     found = tool_folders()
     assert set(found) == set(usual_places())
     assert all(Path(place).parent == homeless / "cache" / "tools" for place in found.values())
-    assert report.kernel_environment(80)["MPLCONFIGDIR"] == found["MPLCONFIGDIR"]
+    assert kernels.kernel_environment(80)["MPLCONFIGDIR"] == found["MPLCONFIGDIR"]
 
 
 def test_what_the_user_has_named_stays(homeless, monkeypatch):
@@ -185,17 +187,18 @@ def test_paths_between_drives_by_windows_rules(path, folder, seen):
 def test_a_chapter_is_told_of_a_run_on_another_drive(monkeypatch, tmp_path):
     "`run_chapter`'s own call, by Windows' rules: it must not fail where no relative path exists."
     given = {}
-    monkeypatch.setattr(
-        report,
-        "relative_path",
-        lambda path, folder: relative_path(r"D:\runs\demo", r"C:\nbs", ntpath),
-    )
-    monkeypatch.setattr(
-        report, "execute", lambda notebook, folder, parameters, screen: given.update(parameters)
-    )
-    notebook = report.Notebook(tmp_path / "00_data.ipynb", "", "", (), {"run": ""})
+
+    def relative_on_windows(path, folder):
+        return relative_path(r"D:\runs\demo", r"C:\nbs", ntpath)
+
+    def execute(notebook, folder, parameters, screen):
+        given.update(parameters)
+
+    monkeypatch.setattr(kernels, "relative_path", relative_on_windows)
+    monkeypatch.setattr(kernels, "execute", execute)
+    notebook = Notebook(tmp_path / "00_data.ipynb", "", "", (), {"run": ""})
     with pytest.raises(RunError, match="without its manifest"):
-        report.run_chapter(notebook, tmp_path / "demo" / "00_data", {}, "", None, None)
+        kernels.run_chapter(notebook, tmp_path / "demo" / "00_data", {}, "", None, None)
     assert given == {"run": "D:/runs/demo"}
 
 
@@ -217,5 +220,5 @@ def test_pages_where_this_python_has_no_templates(monkeypatch, tmp_path):
 
     monkeypatch.setattr(paths, "ENV_JUPYTER_PATH", [str(tmp_path)])
     monkeypatch.setattr(paths, "SYSTEM_JUPYTER_PATH", [str(tmp_path)])
-    toy = report.toy_notebook(tmp_path / "toy.ipynb", "a = 1")
+    toy = toy_notebook(tmp_path / "toy.ipynb", "a = 1")
     assert "<h1" in chapter_page(toy)

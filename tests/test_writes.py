@@ -30,10 +30,11 @@ from song_metric.changes import folder_digest, reason_to_run, sounds_digest
 from song_metric.chapters import read_notebook
 from song_metric.cli import main
 from song_metric.files import RunError, atomic_write, hold_folder, write_json
+from song_metric.kernels import failure, tidy_streams
 from song_metric.map import MapSound, write_map
 from song_metric.pages import write_pages
 from song_metric.playlists import Playlist
-from song_metric.report import failure, report, tidy_streams
+from song_metric.report import report
 from song_metric.runs import Chapter
 from song_metric.sources._base import ask
 from song_metric.space import SongSpace
