@@ -42,7 +42,6 @@ __all__ = [
     "map_data",
     "page_script",
     "bokeh_scripts",
-    "security_policy",
     "map_page",
     "drawn_songs",
     "write_map",
@@ -395,20 +394,6 @@ def bokeh_scripts() -> list[str]:
     return Resources(mode="inline", components=["bokeh", "bokeh-api"], log_level="warn").js_raw
 
 
-def security_policy(scripts: list[str], linked: bool) -> str:
-    "The page's policy: these scripts, its own styles and pictures, and sound; nothing else."
-    rules = {
-        "default-src": "'none'",
-        "script-src": " ".join(map(script_checksum, scripts)),
-        "style-src": "'unsafe-inline'",
-        "img-src": "data:",
-        "media-src": "file: 'self'" if linked else "data:",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
-
-
 def map_page(data: dict, vectors: np.ndarray, excerpts: list[str]) -> str:
     """The whole page.
 
@@ -422,7 +407,7 @@ def map_page(data: dict, vectors: np.ndarray, excerpts: list[str]) -> str:
     return render(
         "map.html.j2",
         title=data["title"],
-        policy=security_policy(scripts, data["sound"]["kind"] == "link"),
+        checksums=[script_checksum(script) for script in scripts],
         data=data,
         vectors=as_text(np.ascontiguousarray(vectors, "<f4").tobytes()),
         scripts=scripts,

@@ -4,365 +4,366 @@
 
 # %% auto #0
 __all__ = [
-    "STYLE",
-    "TEMPLATE",
+    "NUMBER",
+    "NUMBER_CELL",
+    "FONT_SIZE",
+    "MATH_STYLE",
+    "CODE",
+    "BLOCK_FORMULA",
+    "INLINE_FORMULA",
+    "LONG_CELL",
+    "IMPORT_LINES",
+    "KEPT_OUTPUTS",
+    "HARMLESS_TAGS",
+    "HARMLESS_ATTRIBUTES",
+    "HARMLESS_STYLES",
+    "SCORES",
+    "BEST_COLUMNS",
+    "PREFERRED",
     "FIGURES",
     "WORDS",
-    "page",
-    "html_table",
+    "MOST_ROWS",
+    "USE",
+    "NOTES",
+    "MOST_SONGS",
+    "MOST_REASONS",
+    "SONG_COLUMNS",
+    "is_number",
+    "Table",
     "markdown",
-    "formula",
+    "markdown_file",
+    "draw_latex",
+    "draw_formula",
+    "draw_block",
+    "draw_inline",
     "draw_formulas",
-    "readable",
+    "fold_title",
+    "prepare_code",
+    "prepare_prose",
+    "prepare_notebook",
+    "clean_html",
     "clean_output",
     "code_style",
     "template_folders",
+    "cells_html",
     "chapter_page",
     "duration",
     "time_of",
     "rows_of",
     "number",
+    "rounded",
     "verdict",
     "best_scores",
+    "best_table",
+    "gather_scores",
+    "csv_table",
     "figure_title",
-    "figure_html",
-    "figures_html",
-    "scores_html",
-    "reproduction_html",
-    "songs_html",
-    "fold",
-    "rounded",
-    "table_html",
-    "part_html",
-    "use_html",
-    "chapters_html",
-    "origin_html",
-    "pairs_html",
-    "map_html",
-    "run_page",
-    "convert",
+    "read_figure",
+    "figure_order",
+    "gather_figures",
+    "read_part",
+    "read_notes",
+    "gather_use",
+    "list_table",
+    "with_duration",
+    "gather_songs",
+    "gather_chapter",
+    "commit_of",
+    "gather_origin",
+    "gather_parameters",
+    "gather_head",
+    "gather_run",
     "is_stale",
+    "write_page",
+    "convert",
+    "write_chapters",
     "write_pages",
 ]
 
 # %% ../nbs/pages.ipynb #pages-002
 import base64
 import csv
-import json
+import io
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from importlib import metadata
 from pathlib import Path
 
-from .files import RunError, atomic_write
+from markupsafe import Markup
+
+from .files import RunError, atomic_write, read_json
+from .render import environment, render
 from .runs import outputs, read_manifest
 from .workers import Crash, in_parallel
 
 # %% ../nbs/pages.ipynb #pages-005
-STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1d2129; --soft: #626a78; --line: #dfe3ea; --tint: #f5f6f9; --link: #0a5db0; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --paper: #16181d; --ink: #e4e6eb; --soft: #9aa3b2; --line: #333843; --tint: #1f2229; --link: #7db7ff; --bad: #ff8a80; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 5rem; max-width: 60rem; background: var(--paper); color: var(--ink);
-  font: 1.02rem/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 2rem; line-height: 1.2; margin: .5rem 0 .25rem; } h2 { font-size: 1.4rem; margin: 2.6rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line); } h3 { font-size: 1.12rem; margin: 1.8rem 0 .4rem; }
-p, ul, ol { max-width: 46rem; } a { color: var(--link); } nav { font-size: .92rem; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; }
-blockquote { margin: 0 0 1.2rem; color: var(--soft); font-size: 1.12rem; } .soft, small { color: var(--soft); } .lead { font-size: 1.15rem; }
-.wide { overflow-x: auto; margin: .8rem 0; } table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .32rem .7rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: normal; } th { font-weight: 600; } td.number, th.number { text-align: right; } td.number { white-space: nowrap; } .numbers th:not(:first-child) { text-align: right; }
-tbody tr:hover { background: var(--tint); }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .95rem; } dt { color: var(--soft); } dd { margin: 0; }
-figure { margin: 1.4rem 0 2.2rem; } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; } figcaption { color: var(--soft); font-size: .92rem; }
-details { margin: .6rem 0; } summary { cursor: pointer; color: var(--soft); font-size: .92rem; } summary code { color: inherit; }
-pre, code { font: .86rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; } pre { margin: 0; padding: .7rem .9rem; overflow-x: auto; white-space: pre; overflow-wrap: normal; }
-.highlight { background: var(--tint); border-radius: 6px; margin: .5rem 0; } :not(pre) > code { background: var(--tint); padding: .08em .3em; border-radius: 3px; }
-.output_text pre { padding-left: 1rem; border-left: 3px solid var(--line); } .output_stderr pre { color: var(--soft); font-size: .78rem; } .output_error pre { color: var(--bad); border-left-color: var(--bad); }
-.cell { margin: .7rem 0; }
-img.math { background: none; border-radius: 0; max-width: none; } p > img.math:only-child { max-width: 100%; } @media (prefers-color-scheme: dark) { img.math { filter: invert(1); } }
-"""
+NUMBER = r"[-+]?[\d,.]+( [±(].*)?|–|"
 
 
-def page(title: str, body: str, style: str = "") -> str:
-    "A whole HTML page. `title` is plain text; `body` is HTML and has escaped what is not."
-    policy = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n'
-    )
+def is_number(value: object) -> bool:
+    "Whether a cell of a table holds a number, or nothing."
+    return re.fullmatch(NUMBER, "" if value is None else str(value)) is not None
+
+
+@dataclass(frozen=True)
+class Table:
+    "A table of a page: names of columns, and rows of values; `more` rows have been left out."
+
+    columns: list[str]
+    rows: list[list]
+    more: int = 0
+
+    @property
+    def numeric(self) -> list[bool]:
+        "For each column, whether it holds numbers."
+        if not self.rows:
+            return [False] * len(self.columns)
+        return [all(map(is_number, values)) for values in zip(*self.rows)]
 
 
 # %% ../nbs/pages.ipynb #pages-006
-def html_table(columns: list[str], rows, raw: tuple = ()) -> str:
-    "An HTML table; numbers stand to the right, and every value is escaped, except in the columns named in `raw`, which hold HTML."
-
-    def cell(name, value):
-        return (
-            str(value)
-            if name in raw
-            else escape("–" if value is None or value == "" else str(value))
-        )
-
-    rows = [list(row) for row in rows]
-    number = [
-        bool(rows)
-        and all(
-            isinstance(row[i], (int, float))
-            or re.fullmatch(r"[-+]?[\d,.]+( [±(].*)?|–|", str(row[i] if row[i] is not None else ""))
-            for row in rows
-        )
-        for i in range(len(columns))
-    ]
-    mark = [' class="number"' if yes else "" for yes in number]
-    head = "".join(f"<th{m}>{escape(name)}</th>" for name, m in zip(columns, mark))
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{m}>{cell(name, value)}</td>" for name, value, m in zip(columns, row, mark))
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+NUMBER_CELL = r"<td>([-+]?[\d.,]+(?: [±(][^<]*)?)</td>"
 
 
-def markdown(text: str) -> str:
+def markdown(text: str) -> Markup:
     "Markdown (with tables) as HTML; HTML inside the text is escaped."
     import mistune
 
     html = mistune.create_markdown(escape=True, plugins=["table"])(text)
-    html = re.sub(r"<td>([-+]?[\d.,]+(?: [±(][^<]*)?)</td>", r'<td class="number">\1</td>', html)
-    return re.sub(r"<table>.*?</table>", r'<div class="wide numbers">\g<0></div>', html, flags=re.S)
+    html = re.sub(NUMBER_CELL, r'<td class="number">\1</td>', html)
+    wide = r'<div class="wide numbers">\g<0></div>'
+    return Markup(re.sub(r"<table>.*?</table>", wide, html, flags=re.S))
+
+
+def markdown_file(path: Path) -> Markup | str:
+    "A Markdown file as HTML; empty where there is no such file."
+    return markdown(path.read_text(encoding="utf-8")) if path.exists() else ""
 
 
 # %% ../nbs/pages.ipynb #pages-010
-def formula(latex: str, block: bool = False) -> str | None:
-    "A LaTeX formula as an HTML image whose baseline is the text's; None where mathtext cannot draw it."
-    import io
+FONT_SIZE = 12  # points, at which formulas are drawn; one em of the text around them
+MATH_STYLE = {
+    "mathtext.fontset": "stix",
+    "svg.hashsalt": "song_metric",
+    "savefig.transparent": True,
+}
 
+
+def draw_latex(latex: str) -> tuple[bytes, float]:
+    "An SVG of a formula, and how many points it reaches below the text's baseline."
     import matplotlib
     from matplotlib.font_manager import FontProperties
     from matplotlib.mathtext import math_to_image
 
-    drawing, text = (
-        io.BytesIO(),
-        re.sub(r"\\[bB]igg?[lrm]?(?![a-zA-Z])", "", " ".join(latex.split())),
-    )  # mathtext has brackets of one size
+    text = " ".join(latex.split())
+    text = re.sub(r"\\[bB]igg?[lrm]?(?![a-zA-Z])", "", text)  # mathtext has brackets of one size
     text = re.sub(r"\\(mathcal|mathbb|mathrm|mathbf) +(\w)", r"\\\1{\2}", text)
+    file = io.BytesIO()
+    with matplotlib.rc_context(MATH_STYLE):
+        font = FontProperties(size=FONT_SIZE)
+        depth = math_to_image(f"${text}$", file, prop=font, dpi=72, format="svg")
+    return file.getvalue(), depth
+
+
+def draw_formula(latex: str, block: bool = False) -> str | None:
+    """A LaTeX formula as an HTML image whose baseline is the text's.
+
+    None where mathtext cannot draw it.
+    """
     try:
-        with matplotlib.rc_context(
-            {"mathtext.fontset": "stix", "svg.hashsalt": "song_metric", "savefig.transparent": True}
-        ):
-            depth = math_to_image(
-                f"${text}$", drawing, prop=FontProperties(size=12), dpi=72, format="svg"
-            )
+        drawing, depth = draw_latex(latex)
     except (ValueError, RuntimeError):
         return None
-    width, height = (
-        float(size) / 12
-        for size in re.search(
-            rb'width="([\d.]+)pt" height="([\d.]+)pt"', drawing.getvalue()
-        ).groups()
-    )
-    data = base64.b64encode(drawing.getvalue()).decode()
-    image = f'<img class="math" alt="{escape(latex)}" src="data:image/svg+xml;base64,{data}" style="height:{height:.3f}em;width:{width:.3f}em;vertical-align:{-depth / 12:.3f}em">'
+    width, height = re.search(rb'width="([\d.]+)pt" height="([\d.]+)pt"', drawing).groups()
+    em = dict(height=float(height), width=float(width)) | {"vertical-align": -depth}
+    style = ";".join(f"{name}:{points / FONT_SIZE:.3f}em" for name, points in em.items())
+    source = f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+    image = f'<img class="math" alt="{escape(latex)}" src="{source}" style="{style}">'
     return f"\n\n<p>{image}</p>\n\n" if block else image
+
+
+# %% ../nbs/pages.ipynb #pages-010b
+CODE = r"(```.*?```|`[^`\n]*`)"
+BLOCK_FORMULA = r"\$\$(.+?)\$\$"
+INLINE_FORMULA = r"(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)"
+
+
+def draw_block(match: re.Match) -> str:
+    "The drawing of a formula that stands alone, or its text."
+    return draw_formula(match[1], block=True) or match[0]
+
+
+def draw_inline(match: re.Match) -> str:
+    "The drawing of a formula within a line, or its text."
+    return draw_formula(match[1]) or match[0]
 
 
 def draw_formulas(source: str) -> str:
     "Markdown whose formulas between dollar signs, outside code, are drawn."
-    parts = re.split(r"(```.*?```|`[^`\n]*`)", source, flags=re.S)
+    parts = re.split(CODE, source, flags=re.S)  # text and code take turns
     for i in range(0, len(parts), 2):
-        parts[i] = re.sub(
-            r"\$\$(.+?)\$\$",
-            lambda match: formula(match[1], block=True) or match[0],
-            parts[i],
-            flags=re.S,
-        )
-        parts[i] = re.sub(
-            r"(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)",
-            lambda match: formula(match[1]) or match[0],
-            parts[i],
-        )
+        text = re.sub(BLOCK_FORMULA, draw_block, parts[i], flags=re.S)
+        parts[i] = re.sub(INLINE_FORMULA, draw_inline, text)
     return "".join(parts)
 
 
 # %% ../nbs/pages.ipynb #pages-012
-TEMPLATE = """{%- extends 'basic/index.html.j2' -%}
-{%- block in_prompt -%}{%- endblock -%}{%- block empty_in_prompt -%}{%- endblock -%}{%- block output_area_prompt -%}{%- endblock -%}
-{%- block input_group -%}
-{%- if cell.metadata.label -%}<details class="code"><summary><code>{{ cell.metadata.label | e }}</code></summary>{{ super() }}</details>{%- else -%}{{ super() }}{%- endif -%}
-{%- endblock -%}"""
+LONG_CELL = 15  # lines, beyond which a cell is folded
+IMPORT_LINES = ("import ", "from ", "    ", ")")
 
 
-def readable(notebook) -> None:
-    "Prepare an executed notebook for reading: drop hidden cells and directives, fold exported and long cells, turn links to notebooks into links to pages."
+def fold_title(source: str) -> str:
+    "What a cell's code is about: the names that it defines, or its first line."
+    names = re.findall(r"^(?:def|class) (\w+)", source, re.M)
+    if names:
+        return ", ".join(names)
+    lines = [line for line in source.split("\n") if line.strip()]
+    if all(line.startswith(IMPORT_LINES) for line in lines):
+        return "imports"
+    return lines[0][:80]
+
+
+def prepare_code(cell: dict) -> bool:
+    "Make a cell of code ready for reading; False where there is nothing to read."
+    directives = set(re.findall(r"^#\| *(\w+)", cell.source, re.M))
+    if directives & {"hide", "default_exp"}:
+        return False
+    cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M).strip("\n")
+    lines = [line for line in cell.source.split("\n") if line.strip()]
+    if "export" in directives or len(lines) > LONG_CELL:
+        cell.metadata["label"] = fold_title(cell.source) if lines else ""
+    for output in cell.get("outputs", []):
+        clean_output(output)
+    return bool(lines or cell.get("outputs"))
+
+
+def prepare_prose(cell: dict) -> None:
+    "Draw a text's formulas, and turn its links to chapters into links to their pages."
+    chapter_link = r"\]\((?:\./)?(\d\d_\w+)\.ipynb(#[^)]*)?\)"
+    notebook_link = r"\[([^\]]*)\]\([^)\s:]*\.ipynb[^)]*\)"
+    text = re.sub(chapter_link, r"](../\1/notebook.html\2)", cell.source)
+    cell.source = draw_formulas(re.sub(notebook_link, r"\1", text))
+
+
+def prepare_notebook(notebook: dict) -> None:
+    "Make an executed notebook ready for reading: hidden cells go, long ones are folded."
     kept = []
     for cell in notebook.cells:
-        directives = set(re.findall(r"^#\| *(\w+)", cell.source, re.M))
-        if cell.cell_type == "code":
-            if directives & {"hide", "default_exp"}:
-                continue
-            cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M).strip("\n")
-            lines = [line for line in cell.source.split("\n") if line.strip()]
-            if not lines and not cell.get("outputs"):
-                continue
-            names = re.findall(r"^(?:def|class) (\w+)", cell.source, re.M)
-            imports = all(line.startswith(("import ", "from ", "    ", ")")) for line in lines)
-            if "export" in directives or len(lines) > 15:
-                cell.metadata["label"] = ", ".join(names) or (
-                    "imports" if imports else lines[0][:80]
-                )
-            for output in cell.get("outputs", []):
-                clean_output(output)
-        elif cell.cell_type == "markdown":
-            cell.source = re.sub(
-                r"\]\((?:\./)?(\d\d_\w+)\.ipynb(#[^)]*)?\)",
-                r"](../\1/notebook.html\2)",
-                cell.source,
-            )
-            cell.source = draw_formulas(
-                re.sub(r"\[([^\]]*)\]\([^)\s:]*\.ipynb[^)]*\)", r"\1", cell.source)
-            )
-        kept.append(cell)
+        if cell.cell_type == "markdown":
+            prepare_prose(cell)
+        if cell.cell_type != "code" or prepare_code(cell):
+            kept.append(cell)
     notebook.cells = kept
 
 
 # %% ../nbs/pages.ipynb #pages-013
-def clean_output(output) -> None:
-    "Reduce an output's HTML and Markdown to harmless markup (tables, text, embedded pictures and sounds), and drop scripts and widgets."
+KEPT_OUTPUTS = {
+    *("text/html", "text/markdown", "text/plain", "text/latex"),
+    *("image/png", "image/jpeg", "image/svg+xml"),
+}
+HARMLESS_TAGS = """
+    a abbr acronym b blockquote code em i li ol strong ul
+    table thead tbody tfoot tr th td caption div span p br hr pre img audio source
+    h1 h2 h3 h4 figure figcaption dl dt dd details summary sub sup small
+""".split()
+HARMLESS_ATTRIBUTES = {
+    "*": ["class", "style", "title"],
+    "a": ["href"],
+    "img": ["src", "alt", "width", "height"],
+    "audio": ["controls", "src"],
+    "source": ["src", "type"],
+    "th": ["colspan", "rowspan", "scope"],
+    "td": ["colspan", "rowspan"],
+}
+HARMLESS_STYLES = """
+    color background-color text-align font-weight width max-width padding margin display
+""".split()
+
+
+def clean_html(html: str) -> str:
+    "HTML reduced to harmless markup: tables, text, embedded pictures and sounds."
     import bleach
     from bleach.css_sanitizer import CSSSanitizer
 
-    tags = {
-        *bleach.sanitizer.ALLOWED_TAGS,
-        "table",
-        "thead",
-        "tbody",
-        "tfoot",
-        "tr",
-        "th",
-        "td",
-        "caption",
-        "div",
-        "span",
-        "p",
-        "br",
-        "hr",
-        "pre",
-        "img",
-        "audio",
-        "source",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "figure",
-        "figcaption",
-        "dl",
-        "dt",
-        "dd",
-        "details",
-        "summary",
-        "sub",
-        "sup",
-        "small",
-    }
-    allowed = {
-        "*": ["class", "style", "title"],
-        "a": ["href"],
-        "img": ["src", "alt", "width", "height"],
-        "audio": ["controls", "src"],
-        "source": ["src", "type"],
-        "th": ["colspan", "rowspan", "scope"],
-        "td": ["colspan", "rowspan"],
-    }
-    styles = CSSSanitizer(
-        allowed_css_properties=[
-            "color",
-            "background-color",
-            "text-align",
-            "font-weight",
-            "width",
-            "max-width",
-            "padding",
-            "margin",
-            "display",
-        ]
+    return bleach.clean(
+        re.sub(r"<style\b.*?</style>", "", html, flags=re.S | re.I),
+        tags=set(HARMLESS_TAGS),
+        attributes=HARMLESS_ATTRIBUTES,
+        protocols={"http", "https", "mailto", "data"},
+        css_sanitizer=CSSSanitizer(allowed_css_properties=HARMLESS_STYLES),
     )
+
+
+def clean_output(output: dict) -> None:
+    "Drop an output's scripts and widgets, and reduce its HTML and Markdown to harmless markup."
     data = output.get("data", {})
-    for kind in [
-        kind
-        for kind in data
-        if kind
-        not in (
-            "text/html",
-            "text/markdown",
-            "text/plain",
-            "text/latex",
-            "image/png",
-            "image/jpeg",
-            "image/svg+xml",
-        )
-    ]:
+    for kind in set(data) - KEPT_OUTPUTS:
         del data[kind]
     for kind in {"text/html", "text/markdown"} & set(data):
-        text = re.sub(r"<style\b.*?</style>", "", "".join(data[kind]), flags=re.S | re.I)
-        data[kind] = bleach.clean(
-            text,
-            tags=tags,
-            attributes=allowed,
-            protocols={"http", "https", "mailto", "data"},
-            css_sanitizer=styles,
-        )
+        data[kind] = clean_html("".join(data[kind]))
 
 
 # %% ../nbs/pages.ipynb #pages-014
-def code_style() -> str:
+def code_style() -> Markup:
     "Pygments' colours for light and dark paper."
     from pygments.formatters import HtmlFormatter
 
-    light, dark = (
-        HtmlFormatter(style=name, nobackground=True).get_style_defs(".highlight")
-        for name in ("friendly", "github-dark")
-    )
-    return f"\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n.highlight, .highlight pre {{ background: var(--tint); }}\n"
+    names = ("friendly", "github-dark")
+    formatters = [HtmlFormatter(style=name, nobackground=True) for name in names]
+    light, dark = [formatter.get_style_defs(".highlight") for formatter in formatters]
+    paper = ".highlight, .highlight pre { background: var(--tint); }"
+    return Markup(f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{paper}")
 
 
 def template_folders() -> list[str]:
-    "Where nbconvert's own templates lie, by the list of its files: it looks in this Python's folder only, and may be installed elsewhere."
+    """Where nbconvert's own templates lie, by the list of its files.
+
+    It looks in this Python's folder only, and may be installed elsewhere.
+    """
     files = metadata.files("nbconvert") or []
     found = [file for file in files if file.parts[-2:] == ("basic", "index.html.j2")]
     return [str(Path(file.locate()).resolve().parent.parent) for file in found]
 
 
-def chapter_page(path, links: str = "") -> str:
-    "The HTML page of the executed notebook at `path`. `links`: HTML of a line of links for its head."
-    import nbformat
-    from jinja2 import DictLoader
+def cells_html(notebook: dict) -> Markup:
+    "The cells of a notebook that is ready for reading, as HTML."
     from nbconvert import HTMLExporter
 
-    notebook = nbformat.read(str(path), 4)
-    title = next(
-        (
-            match[1]
-            for cell in notebook.cells
-            if cell.cell_type == "markdown" and (match := re.search(r"^# (.+)$", cell.source, re.M))
-        ),
-        Path(path).parent.name,
-    )
-    readable(notebook)
     folders = template_folders()
     exporter = HTMLExporter(
         template_name="basic",
-        template_file="chapter.html.j2",
-        extra_loaders=[DictLoader({"chapter.html.j2": TEMPLATE})],
+        template_file="cells.html.j2",
+        extra_loaders=[environment().loader],
         extra_template_basedirs=folders,
         extra_template_paths=folders,
         exclude_anchor_links=True,
     )
-    body, _ = exporter.from_notebook_node(notebook)
-    return page(title, f"<nav>{links}</nav>\n{body}", code_style())
+    return Markup(exporter.from_notebook_node(notebook)[0])
+
+
+def chapter_page(path: Path | str, chapters: list[dict] = ()) -> str:
+    """The HTML page of the executed notebook at `path`.
+
+    `chapters`, each with its folder's `name` and its `title`, are linked in its head.
+    """
+    import nbformat
+
+    notebook = nbformat.read(str(path), 4)
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    heading = re.search(r"^# (.+)$", "\n".join(prose), re.M)
+    title = heading[1] if heading else Path(path).parent.name
+    prepare_notebook(notebook)
+    return render(
+        "chapter.html.j2",
+        title=title,
+        chapters=chapters,
+        cells=cells_html(notebook),
+        code_style=code_style(),
+    )
 
 
 # %% ../nbs/pages.ipynb #pages-016
@@ -380,8 +381,11 @@ def time_of(manifest: dict) -> float:
     return manifest.get("seconds_in_all", manifest["seconds"])
 
 
-def rows_of(path) -> list[dict]:
-    "Rows of a CSV file as dictionaries of texts; none where there is no such file, or it is damaged."
+def rows_of(path: Path | str) -> list[dict]:
+    """Rows of a CSV file as dictionaries of texts.
+
+    None where there is no such file, or it is damaged.
+    """
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
@@ -389,7 +393,7 @@ def rows_of(path) -> list[dict]:
         return []
 
 
-def number(text) -> float | None:
+def number(text: object) -> float | None:
     "A cell's number, or None."
     try:
         value = float(text)
@@ -398,27 +402,69 @@ def number(text) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def verdict(run) -> str:
+def rounded(text: object, digits: int = 3) -> object:
+    "A cell's number with so many digits; other text as it is."
+    value = number(text)
+    if value is None:
+        return text
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+# %% ../nbs/pages.ipynb #pages-016d
+SCORES = ("v_measure", "ami", "precision_at_10")
+BEST_COLUMNS = ("embedding", "pooling", "clusterer", *SCORES)
+PREFERRED = {"level": "song", "split": "held_out", "pooling": "mean"}
+
+
+def verdict(run: Path | str) -> str:
     "The evaluation's sentence on the poster's claim, as plain text; empty where there is none."
     path = Path(run) / "04_evaluation" / "verdict.md"
     return re.sub(r"[*`]", "", path.read_text(encoding="utf-8")).strip() if path.exists() else ""
 
 
-def best_scores(run) -> list[dict]:
-    "For each embedding its clusterer with the highest adjusted mutual information, on songs held out, each the mean of its codes (where there are such rows), best first."
-    rows = [
-        {**row, **{name: number(row.get(name)) for name in ("v_measure", "ami", "precision_at_10")}}
-        for row in rows_of(Path(run) / "04_evaluation" / "scores.csv")
-    ]
-    for column, wanted in (("level", "song"), ("split", "held_out"), ("pooling", "mean")):
+def best_scores(run: Path | str) -> list[dict]:
+    """For each embedding its clusterer with the highest adjusted mutual information, best first.
+
+    On songs held out, each the mean of its codes, where there are such rows.
+    """
+    rows = rows_of(Path(run) / "04_evaluation" / "scores.csv")
+    for column, wanted in PREFERRED.items():
         rows = [row for row in rows if row.get(column) == wanted] or rows
+    rows = [row | {name: number(row.get(name)) for name in SCORES} for row in rows]
+    scored = [row for row in rows if row["ami"] is not None]
     best = {}
+    for row in sorted(scored, key=lambda row: -row["ami"]):
+        best.setdefault(row.get("embedding"), row)
+    return list(best.values())
+
+
+def best_table(run: Path) -> Table:
+    "The best scores as a table."
+    rows = best_scores(run)
     for row in rows:
-        if row["ami"] is not None and (
-            row.get("embedding") not in best or row["ami"] > best[row["embedding"]]["ami"]
-        ):
-            best[row["embedding"]] = row
-    return sorted(best.values(), key=lambda row: -row["ami"])
+        row.update({name: f"{row[name]:.3f}" for name in SCORES if row[name] is not None})
+    return Table(list(BEST_COLUMNS), [[row.get(name) for name in BEST_COLUMNS] for row in rows])
+
+
+def gather_scores(run: Path) -> dict:
+    "The verdict, the poster's table with its caption, and every row of `scores.csv`."
+    folder = run / "04_evaluation"
+    caption = folder / "caption.md"
+    return dict(
+        verdict=markdown_file(folder / "verdict.md"),
+        summary=markdown_file(folder / "summary.md"),
+        caption=caption.read_text(encoding="utf-8").strip() if caption.exists() else "",
+        best=best_table(run),
+        all=csv_table(folder / "scores.csv", digits=4),
+    )
+
+
+# %% ../nbs/pages.ipynb #pages-016e
+def csv_table(path: Path, most: int | None = None, digits: int = 3) -> Table:
+    "A CSV file as a table, cut at `most` rows; numbers have so many digits."
+    rows = rows_of(path)
+    values = [[rounded(value, digits) for value in row.values()] for row in rows[:most]]
+    return Table(list(rows[0]) if rows else [], values, len(rows) - len(values))
 
 
 # %% ../nbs/pages.ipynb #pages-018
@@ -428,397 +474,238 @@ WORDS = {"tsne": "t-SNE", "pca": "PCA", "ali": "ALI", "mfcc": "MFCC", "umap": "U
 
 def figure_title(name: str) -> str:
     "A figure's title from its file's name: `tsne_ali` gives `t-SNE ALI`."
-    words = " ".join(WORDS.get(word, word) for word in re.split(r"[_-]+", name))
-    return words[:1].upper() + words[1:] if words.split(" ")[0] not in WORDS.values() else words
+    first, *rest = re.split(r"[_-]+", name)
+    first = WORDS.get(first, first[:1].upper() + first[1:])
+    return " ".join([first, *(WORDS.get(word, word) for word in rest)])
 
 
-def figure_html(path: Path, folder: str) -> str:
-    "A picture, embedded, with links to its files."
-    picture = base64.b64encode(path.read_bytes()).decode()
-    links = " · ".join(
-        f'<a href="{folder}/{escape(other.name)}">{other.suffix[1:].upper()}</a>'
-        for other in (path, path.with_suffix(".pdf"), path.with_suffix(".svg"))
-        if other.exists()
-    )
-    title = escape(figure_title(path.stem))
-    return f'<figure><h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{picture}"><figcaption>{links}</figcaption></figure>'
-
-
-def figures_html(run) -> str:
-    "All figures of `05_visualization`, the poster's first, in its order."
-    paths = sorted(
-        (Path(run) / "05_visualization").glob("*.png"),
-        key=lambda path: (
-            FIGURES.index(path.stem) if path.stem in FIGURES else len(FIGURES),
-            path.stem,
-        ),
-    )
-    return (
-        "<h2>Figures</h2>\n" + "\n".join(figure_html(path, "05_visualization") for path in paths)
-        if paths
-        else ""
+def read_figure(path: Path) -> dict:
+    "A picture as text, with its title and its files: name and kind."
+    files = [other for other in map(path.with_suffix, (".png", ".pdf", ".svg")) if other.exists()]
+    return dict(
+        title=figure_title(path.stem),
+        picture=base64.b64encode(path.read_bytes()).decode(),
+        folder=path.parent.name,
+        files=[(other.name, other.suffix[1:].upper()) for other in files],
     )
 
 
-# %% ../nbs/pages.ipynb #pages-020
-def scores_html(run) -> str:
-    "The verdict, the poster's table, and every row of `scores.csv` behind a fold."
-    folder, parts = Path(run) / "04_evaluation", []
-    if (folder / "verdict.md").exists():
-        parts.append(
-            f'<div class="lead">{markdown((folder / "verdict.md").read_text(encoding="utf-8"))}</div>'
-        )
-    rows = rows_of(folder / "scores.csv")
-    caption = folder / "caption.md"
-    said = (
-        f'<p class="soft">{escape(caption.read_text(encoding="utf-8").strip())}</p>'
-        if caption.exists()
-        else ""
-    )
-    if (folder / "summary.md").exists():
-        parts.append(
-            "<h2>Scores</h2>\n"
-            + markdown((folder / "summary.md").read_text(encoding="utf-8"))
-            + said
-        )
-    elif rows:
-        columns = ["embedding", "pooling", "clusterer", "v_measure", "ami", "precision_at_10"]
-        parts.append(
-            "<h2>Scores</h2>\n"
-            + html_table(
-                columns,
-                (
-                    [
-                        row.get(name)
-                        if name not in ("v_measure", "ami", "precision_at_10")
-                        or row.get(name) is None
-                        else f"{row[name]:.3f}"
-                        for name in columns
-                    ]
-                    for row in best_scores(run)
-                ),
-            )
-        )
-    if rows:
-        table = html_table(
-            list(rows[0]), ([rounded(value, 4) for value in row.values()] for row in rows)
-        )
-        parts.append(
-            f'<details><summary>All {len(rows)} rows</summary>{table}</details>\n<p class="soft">As a file: <a href="04_evaluation/scores.csv">scores.csv</a></p>'
-        )
-    return "\n".join(parts)
+def figure_order(path: Path) -> tuple[int, str]:
+    "The poster's figures first, then the others by name."
+    name = path.stem
+    return (FIGURES.index(name) if name in FIGURES else len(FIGURES)), name
 
 
-# %% ../nbs/pages.ipynb #pages-020c
-def reproduction_html(run) -> str:
-    "How far the run agrees with the published report: a sentence, and the table cell by cell; empty where there is nothing to compare with."
-    path = Path(run) / "reproduction.md"
-    return (
-        f"<h2>Reproduction</h2>\n{markdown(path.read_text(encoding='utf-8'))}"
-        if path.exists()
-        else ""
-    )
-
-
-# %% ../nbs/pages.ipynb #pages-021
-def songs_html(run, most: int = 2000) -> str:
-    "The songs by genre, those left out by reason, and both lists behind folds (at most `most` rows each)."
-    run = Path(run)
-    songs = rows_of(run / "01_spectrograms" / "songs.csv") or rows_of(
-        run / "00_data" / "catalog.csv"
-    )
-    rejected = rows_of(run / "01_spectrograms" / "rejected.csv") or rows_of(
-        run / "00_data" / "rejected.csv"
-    )
-    if not songs and not rejected:
-        return ""
-    genres, reasons = (
-        Counter(row.get("genre", "") for row in songs),
-        Counter(row.get("reason", "") for row in rejected),
-    )
-    count = ", ".join(f"{escape(genre)} ({n})" for genre, n in sorted(genres.items()))
-    parts = [
-        "<h2>Songs</h2>",
-        f"<p>{len(songs)} songs of {len(genres)} labels: {count}.</p>",
-        fold(
-            "The songs", ["song_id", "genre", "artist", "album", "title", "duration"], songs, most
-        ),
-    ]
-    parts.append(
-        f"<p>{len(rejected)} {'file was' if len(rejected) == 1 else 'files were'} left out.</p>"
-        + html_table(["reason", "files"], reasons.most_common(30))
-        + fold("The files left out", ["path", "reason"], rejected, most)
-        if rejected
-        else "<p>No file was left out.</p>"
-    )
-    return "\n".join(parts)
-
-
-def fold(title: str, columns: list[str], rows: list[dict], most: int) -> str:
-    "A table of dictionaries behind a fold, cut at `most` rows."
-
-    def value(row, name):
-        return (
-            f"{seconds:.1f}"
-            if name == "duration" and (seconds := number(row.get(name))) is not None
-            else row.get(name)
-        )
-
-    more = f'<p class="soft">and {len(rows) - most} more</p>' if len(rows) > most else ""
-    return f"<details><summary>{escape(title)}</summary>{html_table(columns, ([value(row, name) for name in columns] for row in rows[:most]))}{more}</details>"
+def gather_figures(run: Path) -> list[dict]:
+    "All figures of `05_visualization`."
+    paths = sorted((run / "05_visualization").glob("*.png"), key=figure_order)
+    return [read_figure(path) for path in paths]
 
 
 # %% ../nbs/pages.ipynb #pages-023
-def rounded(text, digits: int = 3):
-    "A cell's number with so many digits; other text as it is."
-    value = number(text)
-    return (
-        text
-        if value is None
-        else f"{value:.{digits}g}"
-        if abs(value) < 10**digits
-        else f"{value:.0f}"
-    )
+MOST_ROWS = 50  # of a chapter's table
+USE = {
+    "suggestions": ("06_playlists", {"suggestions.md": ""}),
+    "playlists": (
+        "06_playlists",
+        {
+            "paths.md": "",
+            "in_betweens.png": "",
+            "decoders.md": "How well the decoders draw what they were given",
+        },
+    ),
+    "geometry": (
+        "07_geometry",
+        {
+            "geometry.png": "",
+            "genres.csv": "",
+            "bridge_artists.csv": "Artists between two genres",
+            "bridge_songs.csv": "Songs between two genres",
+            "suspects.csv": "Songs whose neighbours speak against their label",
+            "mislabelled.md": "How many planted wrong labels are found",
+        },
+    ),
+}
+NOTES = {"geometry": "notes.md"}  # sentences, one a line, that stand as a list
 
 
-def table_html(path, most: int = 50) -> str:
-    "A CSV file as an HTML table, every cell escaped, cut at `most` rows; empty where there is no such file, or no row."
-    rows = rows_of(path)
-    if not rows:
-        return ""
-    more = f'<p class="soft">and {len(rows) - most} more</p>' if len(rows) > most else ""
-    return (
-        html_table(
-            [name.replace("_", " ") for name in rows[0]],
-            ([rounded(value) for value in row.values()] for row in rows[:most]),
-        )
-        + more
-    )
+def read_part(path: Path) -> dict:
+    "A figure, a table or a text: its `kind` and `content`."
+    if path.suffix == ".png":
+        return dict(kind="figure", content=read_figure(path))
+    if path.suffix == ".csv":
+        table = csv_table(path, MOST_ROWS)
+        columns = [name.replace("_", " ") for name in table.columns]
+        return dict(kind="table", content=Table(columns, table.rows, table.more))
+    return dict(kind="text", content=markdown_file(path))
 
 
-def part_html(run, title: str, words: str, chapter: str, content: dict) -> str:
-    "A section of a chapter's figures and tables in order, {file: '' or, where it is folded, its title}; empty where the chapter left none of them. `words` are HTML."
-    folder, parts = Path(run) / chapter, []
-    for name, fold_title in content.items():
-        path = folder / name
-        if not path.exists():
-            continue
-        part = (
-            figure_html(path, chapter)
-            if path.suffix == ".png"
-            else table_html(path)
-            if path.suffix == ".csv"
-            else markdown(path.read_text(encoding="utf-8"))
-        )
-        if part:
-            parts.append(
-                f"<details><summary>{escape(fold_title)}</summary>{part}</details>"
-                if fold_title
-                else part
-            )
-    return (
-        f'<h2>{escape(title)}</h2>\n<p>{words} <a href="{chapter}/notebook.html">The chapter</a></p>\n'
-        + "\n".join(parts)
-        if parts
-        else ""
-    )
+def read_notes(path: Path) -> list[str]:
+    "The points of a Markdown list, as plain text."
+    if not path.exists():
+        return []
+    return [line.removeprefix("- ") for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def use_html(run) -> str:
-    "The sections on suggestions, playlists and geometry."
-    notes = Path(run) / "07_geometry" / "notes.md"
-    said = (
-        "".join(
-            f"<li>{escape(line[2:])}</li>"
-            for line in notes.read_text(encoding="utf-8").splitlines()
-        )
-        if notes.exists()
-        else ""
-    )
-    return "\n".join(
-        part
-        for part in (
-            part_html(
-                run,
-                "Suggestions",
-                "How often is a song's neighbour of its own genre? Songs held out from fitting; ± over draws of songs. With <em>other artists</em>, songs by the artist who asks do not count.",
-                "06_playlists",
-                {"suggestions.md": ""},
-            ),
-            part_html(
-                run,
-                "Playlists",
-                "Ways between the same pairs of songs, mean ± deviation over the pairs. Strain is a step's length, with uneven steps and turns made dear: less is more fluid.",
-                "06_playlists",
-                {
-                    "paths.md": "",
-                    "in_betweens.png": "",
-                    "decoders.md": "How well the decoders draw what they were given",
-                },
-            ),
-            part_html(
-                run,
-                "Geometry",
-                f"Genres as clouds of songs: how far apart, and whose songs stand around whose. Spread and distances are in the units of the space; <em>halves</em> is how far apart two halves of a genre lie that share no artist.{f'</p><ul>{said}</ul><p>' if said else ''}",
-                "07_geometry",
-                {
-                    "geometry.png": "",
-                    "genres.csv": "",
-                    "bridge_artists.csv": "Artists between two genres",
-                    "bridge_songs.csv": "Songs between two genres",
-                    "suspects.csv": "Songs whose neighbours speak against their label",
-                    "mislabelled.md": "How many planted wrong labels are found",
-                },
-            ),
-        )
-        if part
+def gather_use(run: Path, name: str) -> dict:
+    "What a section of `USE` shows: its chapter, notes, and parts, some of them folded."
+    chapter, titles = USE[name]
+    folder = run / chapter
+    parts = []
+    for file, title in titles.items():
+        if (folder / file).exists():
+            parts.append(read_part(folder / file) | dict(fold=title))
+    notes = read_notes(folder / NOTES[name]) if name in NOTES else []
+    return dict(chapter=chapter, notes=notes, parts=parts)
+
+
+# %% ../nbs/pages.ipynb #pages-021
+MOST_SONGS = 2000  # rows of a list of songs
+MOST_REASONS = 30
+SONG_COLUMNS = ("song_id", "genre", "artist", "album", "title", "duration")
+
+
+def list_table(rows: list[dict], columns: tuple[str, ...]) -> Table:
+    "A table of dictionaries, cut at `MOST_SONGS` rows."
+    values = [[row.get(name) for name in columns] for row in rows[:MOST_SONGS]]
+    return Table(list(columns), values, max(0, len(rows) - MOST_SONGS))
+
+
+def with_duration(row: dict) -> dict:
+    "A song's row whose duration has one digit."
+    seconds = number(row.get("duration"))
+    return row if seconds is None else row | dict(duration=f"{seconds:.1f}")
+
+
+def gather_songs(run: Path) -> dict:
+    "The songs by label, and the files left out by reason."
+    examples, data = run / "01_spectrograms", run / "00_data"
+    songs = rows_of(examples / "songs.csv") or rows_of(data / "catalog.csv")
+    rejected = rows_of(examples / "rejected.csv") or rows_of(data / "rejected.csv")
+    reasons = Counter(row.get("reason", "") for row in rejected).most_common(MOST_REASONS)
+    return dict(
+        count=len(songs),
+        genres=sorted(Counter(row.get("genre", "") for row in songs).items()),
+        table=list_table([with_duration(row) for row in songs], SONG_COLUMNS),
+        left_out=len(rejected),
+        reasons=Table(["reason", "files"], [list(row) for row in reasons]),
+        rejected=list_table(rejected, ("path", "reason")),
     )
 
 
 # %% ../nbs/pages.ipynb #pages-026
-def chapters_html(run, manifests: dict) -> str:
-    "A table of the chapters: link, what it does, time, peak memory, artefacts."
-    rows = []
-    for name, manifest in manifests.items():
-        files = " ".join(
-            f'<a href="{name}/{escape(file)}">{escape(file)}</a>' for file in manifest["outputs"]
-        )
-        rows.append(
-            [
-                f'<a href="{name}/notebook.html">{escape(manifest.get("title") or name)}</a>',
-                manifest.get("summary", ""),
-                duration(time_of(manifest)),
-                f"{manifest['peak_memory_mb']:,.0f} MB" if manifest.get("peak_memory_mb") else "",
-                files,
-            ]
-        )
-    return "<h2>Chapters</h2>\n" + html_table(
-        ["chapter", "what it does", "time", "peak memory", "files"], rows, raw=("chapter", "files")
+def gather_chapter(name: str, manifest: dict) -> dict:
+    "A chapter's name, title, summary, time, peak memory and files."
+    memory = manifest.get("peak_memory_mb")
+    return dict(
+        name=name,
+        title=manifest.get("title") or name,
+        summary=manifest.get("summary", ""),
+        time=duration(time_of(manifest)),
+        memory=f"{memory:,.0f} MB" if memory else "",
+        files=list(manifest["outputs"]),
     )
 
 
-def origin_html(facts: dict, manifests: dict) -> str:
+def commit_of(manifest: dict) -> str:
+    "The commit that a chapter was made with."
+    git = manifest.get("git", {})
+    if not git.get("commit"):
+        return "unknown"
+    return git["commit"][:12] + (" with uncommitted changes" if git.get("dirty") else "")
+
+
+def gather_origin(facts: dict, manifest: dict) -> dict:
     "What made the numbers: parameters that were set, commit, versions, machine."
-    last = list(manifests.values())[-1] if manifests else {}
-    git = last.get("git", {})
-    commit = (
-        f"{git['commit'][:12]}{' with uncommitted changes' if git.get('dirty') else ''}"
-        if git.get("commit")
-        else "unknown"
-    )
-    values = {
-        "Parameters set": ", ".join(
-            f"{name} = {value}" for name, value in facts.get("set", {}).items()
-        )
-        or "none: all as the notebooks have them",
-        "Commit": commit,
-        "Device": last.get("device", ""),
-        "Python": last.get("python", ""),
-        "Platform": last.get("platform", ""),
-        "Versions": ", ".join(
-            f"{name} {version}" for name, version in last.get("versions", {}).items()
-        ),
+    chosen = [f"{name} = {value}" for name, value in facts.get("set", {}).items()]
+    versions = [f"{name} {version}" for name, version in manifest.get("versions", {}).items()]
+    return {
+        "Parameters set": ", ".join(chosen) or "none: all as the notebooks have them",
+        "Commit": commit_of(manifest),
+        "Device": manifest.get("device", ""),
+        "Python": manifest.get("python", ""),
+        "Platform": manifest.get("platform", ""),
+        "Versions": ", ".join(versions),
     }
-    every = {
-        name: value
-        for manifest in manifests.values()
-        for name, value in manifest.get("parameters", {}).items()
-    }
-    return (
-        "<h2>How it was made</h2>\n"
-        + pairs_html(values)
-        + f"<details><summary>All parameters</summary>{pairs_html(every)}</details>"
-    )
 
 
-def pairs_html(values: dict) -> str:
-    "A list of names and values."
-    return (
-        "<dl>"
-        + "".join(
-            f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>"
-            for name, value in values.items()
-        )
-        + "</dl>"
-    )
+def gather_parameters(manifests: list[dict]) -> dict:
+    "All parameters of all chapters."
+    values = {}
+    for manifest in manifests:
+        values.update(manifest.get("parameters", {}))
+    return values
 
 
 # %% ../nbs/pages.ipynb #pages-027
-def map_html(run) -> str:
-    "A link to the map, where the run has one."
-    if "map.html" not in outputs(Path(run) / "06_playlists"):
-        return ""
-    return '<h2>The map</h2>\n<p><a href="06_playlists/map.html">All songs on one page</a>, to look at, search and listen to, offline.</p>'
+def gather_head(facts: dict, manifests: list[dict]) -> list[str]:
+    "What run this is: profile, source, seed, when, and how long it took."
+    when = facts.get("time", "")[:16].replace("T", " ")
+    return [
+        *(f"{name} {facts.get(name, '?')}" for name in ("profile", "source", "seed")),
+        f"{when} UTC",
+        f"{duration(sum(map(time_of, manifests)))} of work",
+    ]
 
 
-def run_page(run) -> str:
-    "The run's page, made of whatever its chapters have left."
-    run = Path(run)
-    try:
-        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        facts = {}
-    names = facts.get("chapters") or sorted(
-        path.parent.name for path in run.glob("*/manifest.json")
+def gather_run(run: Path) -> dict:
+    "All that the run's page shows, made of whatever its chapters have left."
+    facts = read_json(run / "run.json") or {}
+    found = sorted(path.parent.name for path in run.glob("*/manifest.json"))
+    chapters = {name: read_manifest(run / name) for name in facts.get("chapters") or found}
+    chapters = {name: manifest for name, manifest in chapters.items() if manifest}
+    manifests = list(chapters.values())
+    return dict(
+        title=f"song_metric: {run.name}",
+        name=run.name,
+        head=gather_head(facts, manifests),
+        reproduction=markdown_file(run / "reproduction.md"),
+        scores=gather_scores(run),
+        use={name: gather_use(run, name) for name in USE},
+        figures=gather_figures(run),
+        has_map="map.html" in outputs(run / "06_playlists"),
+        songs=gather_songs(run),
+        chapters=[gather_chapter(name, manifest) for name, manifest in chapters.items()],
+        origin=gather_origin(facts, manifests[-1] if manifests else {}),
+        parameters=gather_parameters(manifests),
     )
-    manifests = {name: manifest for name in names if (manifest := read_manifest(run / name))}
-    head = [
-        f"profile {facts.get('profile', '?')}",
-        f"source {facts.get('source', '?')}",
-        f"seed {facts.get('seed', '?')}",
-        facts.get("time", "")[:16].replace("T", " ") + " UTC",
-        f"{duration(sum(map(time_of, manifests.values())))} of work",
-    ]
-    links = "".join(
-        f'<a href="{name}/notebook.html">{escape(manifest.get("title") or name)}</a>'
-        for name, manifest in manifests.items()
-    )
-    body = [
-        f"<nav>{links}</nav>",
-        f"<h1>Songs in a metric space: {escape(run.name)}</h1>",
-        f'<p class="soft">{escape(" · ".join(head))}</p>',
-        reproduction_html(run),
-        scores_html(run),
-        use_html(run),
-        figures_html(run),
-        map_html(run),
-        songs_html(run),
-        chapters_html(run, manifests),
-        origin_html(facts, manifests),
-    ]
-    return page(f"song_metric: {run.name}", "\n".join(part for part in body if part))
 
 
 # %% ../nbs/pages.ipynb #pages-028
-def convert(folder: Path, links: str) -> None:
-    "Write a chapter's page."
-    with atomic_write(folder / "notebook.html") as aside:
-        aside.write_text(chapter_page(folder / "notebook.ipynb", links), encoding="utf-8")
-
-
 def is_stale(folder: Path) -> bool:
     "Whether a chapter's page is missing, or older than its executed notebook."
     page, notebook = folder / "notebook.html", folder / "notebook.ipynb"
     return not page.exists() or page.stat().st_mtime_ns < notebook.stat().st_mtime_ns
 
 
-def write_pages(run) -> Path:
-    "Convert the executed notebooks whose pages are missing or older, many at once, write `report.html`, and return its path."
-    run = Path(run)
-    notebooks = [
-        path.parent for path in sorted(run.glob("*/notebook.ipynb")) if read_manifest(path.parent)
-    ]
-    links = '<a href="../report.html">The report</a>' + "".join(
-        f'<a href="../{folder.name}/notebook.html">{escape(read_manifest(folder).get("title") or folder.name)}</a>'
-        for folder in notebooks
-    )
-    stale = [folder for folder in notebooks if is_stale(folder)]
-    for folder, result in zip(
-        stale, in_parallel(partial(convert, links=links), stale, 0, "pages", "the converter")
-    ):
+def write_page(path: Path, text: str) -> None:
+    "Write a page, whole or not at all."
+    with atomic_write(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def convert(folder: Path, chapters: list[dict]) -> None:
+    "Write a chapter's page."
+    write_page(folder / "notebook.html", chapter_page(folder / "notebook.ipynb", chapters))
+
+
+def write_chapters(run: Path) -> None:
+    "Convert the executed notebooks whose pages are missing or older, many at once."
+    executed = [path.parent for path in sorted(run.glob("*/notebook.ipynb"))]
+    manifests = {folder: read_manifest(folder) for folder in executed}
+    folders = [folder for folder, manifest in manifests.items() if manifest]
+    chapters = [gather_chapter(folder.name, manifests[folder]) for folder in folders]
+    stale = [folder for folder in folders if is_stale(folder)]
+    each = partial(convert, chapters=chapters)
+    for folder, result in zip(stale, in_parallel(each, stale, 0, "pages", "the converter")):
         if isinstance(result, Crash):
             raise RunError(f"The page of {folder.name} could not be made: {result}.")
+
+
+def write_pages(run: Path | str) -> Path:
+    "Write the pages of a run's chapters, and `report.html`, whose path is returned."
+    run = Path(run)
+    write_chapters(run)
     target = run / "report.html"
-    with atomic_write(target) as aside:
-        aside.write_text(run_page(run), encoding="utf-8")
+    write_page(target, render("report.html.j2", **gather_run(run)))
     return target

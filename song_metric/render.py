@@ -32,6 +32,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     found.policies["json.dumps_kwargs"] = dict(separators=(",", ":"), allow_nan=False)
     found.globals["asset"] = asset_markup
