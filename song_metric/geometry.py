@@ -45,7 +45,7 @@ from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from .names import one_spelling, plot_text, same_name
-from .playlists import squared_distances
+from .search import squared_distances
 from .splits import artist_groups
 from .visualization import genre_palette, part_labels
 

@@ -367,8 +367,8 @@ def map_data(space: SongSpace, positions: np.ndarray, folder: Path | str, **fact
     return dict(
         facts,
         dimension=space.vectors.shape[1],
-        codes=space.codes,
-        pooling=space.pooling,
+        codes=space.recipe.codes,
+        pooling=space.recipe.pooling,
         genres=genres,
         named=len(genres) <= NAMED,
         neighbours=NEIGHBOURS,
@@ -426,14 +426,7 @@ def drawn_songs(space: SongSpace, seed: int) -> SongSpace:
         return space
     order = np.random.default_rng(seed).permutation(len(space))
     sample = np.sort(order[:MOST])
-    return SongSpace(
-        space.vectors[sample],
-        space.songs.iloc[sample],
-        settings=space.settings,
-        seed=space.seed,
-        codes=space.codes,
-        pooling=space.pooling,
-    )
+    return SongSpace(space.vectors[sample], space.songs.iloc[sample], space.recipe)
 
 
 # %% ../nbs/map.ipynb #map-045b

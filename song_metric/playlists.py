@@ -13,7 +13,6 @@ __all__ = [
     "WRITERS",
     "step_cost",
     "turn_cost",
-    "squared_distances",
     "fluidity",
     "corridor",
     "step_costs",
@@ -50,6 +49,8 @@ import pandas as pd
 
 from .files import RunError, atomic_write, relative_path, write_json
 from .names import plain_text
+from .points import are_copies, drop_copies
+from .search import squared_distances
 from .space import SongSpace
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-006
@@ -67,12 +68,6 @@ def turn_cost(before, after, across):
     "The cost of a turn, from squared distances: first to second song, second to third, first to third."
     cosine = (across - before - after) / (2 * np.sqrt(before * after) + 1e-12)
     return TURN * (1 - cosine) * ((before + after) / 2) ** 1.5
-
-
-def squared_distances(a, b):
-    "Squared distances `(n, m)` between vectors `(n, dimension)` and `(m, dimension)`, in double precision."
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return ((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T).clip(0)
 
 
 LENGTHS = ("strain", "largest_step", "mean_step", "unevenness", "mean_turn")
@@ -112,7 +107,11 @@ def fluidity(space: SongSpace, songs, spacing: int = SPACING) -> dict:
 def corridor(space: SongSpace, a: int, b: int, most: int = CORRIDOR, without=()) -> np.ndarray:
     "Positions of `a`, of the `most` songs with the least detour between `a` and `b`, by how far along they are, and of `b`."
     far = [
-        np.sqrt((space.squares - 2 * (space.vectors @ space.vectors[i]) + space.squares[i]).clip(0))
+        np.sqrt(
+            (
+                space.near.squares - 2 * (space.vectors @ space.vectors[i]) + space.near.squares[i]
+            ).clip(0)
+        )
         for i in (a, b)
     ]
     detour = far[0] + far[1]
@@ -185,7 +184,7 @@ def songs_between(
         songs = corridor(space, a, b, most, without)
         if copies:
             return songs
-        single = [a, *space.first_of_each(songs[1:-1], [a, b, *without]), b]
+        single = [a, *drop_copies(space, songs[1:-1], [a, b, *without]), b]
         if len(single) >= n or most >= len(space):
             return np.array(single)
         most *= 2
@@ -327,7 +326,7 @@ WRITERS = {".m3u8": write_m3u8, ".xspf": write_xspf, ".json": write_playlist_jso
 # %% ../nbs/06_playlists.ipynb #06_playlists-016
 def require_different(space: SongSpace, songs: list[int]) -> None:
     "A `RunError` that names two of `songs` (positions) that are copies of one."
-    same = np.argwhere(np.triu(space.is_copy(songs, songs), 1))
+    same = np.argwhere(np.triu(are_copies(space, songs, songs), 1))
     if not len(same):
         return
     a, b = (space.songs["song_id"].iat[songs[i]] for i in same[0])
@@ -371,7 +370,7 @@ def first_without_copies(space: SongSpace, order, count: int, before=()) -> list
     "The first `count` of `order` (positions) that are no copies of `before` or of an earlier one."
     reach = count + len(before)
     while True:
-        found = space.first_of_each(order[:reach], before)
+        found = drop_copies(space, order[:reach], before)
         if len(found) >= count or reach >= len(order):
             return found[:count]
         reach *= 2
@@ -384,7 +383,7 @@ def around(space: SongSpace, seeds, n: int = 20, diversity: float = 0.0) -> Play
         raise RunError(
             "Give one or more songs, a length that holds them, and a diversity from 0 to 1."
         )
-    at = space.first_of_each(at)
+    at = drop_copies(space, at)
     nearest = squared_distances(space.vectors, space.vectors[at]).min(axis=1)
     order, pool = np.argsort(nearest, kind="stable"), round(n * (1 + 9 * diversity))
     songs = np.array([*sorted(at), *first_without_copies(space, order, pool - len(at), at)])

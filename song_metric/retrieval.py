@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .playlists import squared_distances
+from .search import squared_distances
 from .space import SongSpace
 from .tables import format_score
 

@@ -20,9 +20,9 @@ from song_metric.geometry import (
     suspects,
     wasserstein_distances,
 )
-from song_metric.playlists import squared_distances
 from song_metric.report import Screen, execute
 from song_metric.runs import Chapter
+from song_metric.search import squared_distances
 from song_metric.space import SongSpace
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import song_metric.space as module
 from song_metric.ali import ALIEmbedding
 from song_metric.files import RunError
-from song_metric.space import SongSpace, add_to, build_index
+from song_metric.recipe import Recipe
+from song_metric.search import build_index
+from song_metric.space import SongSpace, add_to
 from song_metric.spectrograms import SpectrogramSettings
 
 SMALL = SpectrogramSettings(
@@ -90,21 +92,21 @@ def test_the_index_finds_what_sorting_finds(monkeypatch, tmp_path):
     assert recall >= 0.99
     exact = SongSpace(vectors, catalog(5000))
     truth = [exact.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
-    monkeypatch.setattr(module, "EXACT_UP_TO", 100)
+    monkeypatch.setattr("song_metric.search.EXACT_UP_TO", 100)
     space = SongSpace(vectors, catalog(5000))
     found = [space.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
     assert (
         np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)]) >= 0.98
-        and space.recall >= 0.99
+        and space.near.recall >= 0.99
     )
     again = SongSpace.load(space.save(tmp_path / "space"))
     assert (
-        again.recall == space.recall
+        again.near.recall == space.near.recall
         and (again.nearest_positions(7, 10)[0] == space.nearest_positions(7, 10)[0]).all()
     )
-    assert f"recall@10 {space.recall:.4f}" in repr(again)
+    assert f"recall@10 {space.near.recall:.4f}" in repr(again)
     fresh = SongSpace.load(SongSpace(vectors, catalog(5000)).save(tmp_path / "fresh"))
-    assert fresh.index is not None and fresh.recall >= 0.99, (
+    assert fresh.near.index is not None and fresh.near.recall >= 0.99, (
         "a saved space brings its index, and nobody waits for it"
     )
     rare = catalog(5000).assign(genre=["rare" if i % 600 == 0 else "common" for i in range(5000)])
@@ -144,8 +146,7 @@ def empty(music):
     return SongSpace(
         np.zeros((0, 8), "float32"),
         catalog(1)[:0],
-        settings=SMALL,
-        encoder=music / "ali.safetensors",
+        Recipe(SMALL, music / "ali.safetensors"),
     )
 
 
@@ -193,8 +194,8 @@ def test_filters_of_a_sound_file_go_by_its_tags(music, tmp_path):
     space = empty(music)
     space.add([music / "songs"])
     space.extend([], [])
-    space.songs["artist"] = ["The Band" if i % 3 else "Others" for i in range(len(space))]
-    space._prepare()
+    artists = ["The Band" if i % 3 else "Others" for i in range(len(space))]
+    space = SongSpace(space.vectors, space.songs.assign(artist=artists), space.recipe)
     sound, rate = sf.read(music / "songs" / "slow" / "song 3.wav")
     with sf.SoundFile(tmp_path / "new.flac", "w", rate, 1) as file:
         file.artist = "the band"
@@ -329,7 +330,7 @@ def test_a_space_of_other_songs_than_it_was(whole, tmp_path):
 def test_a_full_disk_leaves_the_space_as_it_was(refuse, whole, music, tmp_path, monkeypatch):
     space = shutil.copytree(whole, tmp_path / "space")
     loaded = SongSpace.load(space)
-    loaded.encoder_path = music / "ali.safetensors"  # so that it is copied
+    loaded.recipe = replace(loaded.recipe, weights=music / "ali.safetensors")  # to be copied
     loaded.extend([loaded.vectors[0] + 1], [dict(loaded.songs.iloc[0], song_id="new")])
 
     def full(*_, **__):
@@ -338,10 +339,10 @@ def test_a_full_disk_leaves_the_space_as_it_was(refuse, whole, music, tmp_path, 
     names = dict(
         open=("pandas.io.common.open", full),
         **{
-            "np.save": ("song_metric.space.np.save", full),
-            "shutil.copyfile": ("song_metric.space.shutil.copyfile", full),
+            "np.save": ("song_metric.saving.np.save", full),
+            "shutil.copyfile": ("song_metric.saving.shutil.copyfile", full),
             "os.fsync": ("os.fsync", full),
-            "write_json": ("song_metric.runs.json.dumps", full),
+            "write_json": ("json.dumps", full),
             "os.replace": ("os.replace", full),
         },
     )
@@ -387,7 +388,9 @@ def test_a_process_killed_at_any_moment_leaves_one_space_or_the_other(whole, tmp
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         after = SongSpace.load(space)
         assert (
-            status in (0, 9) and len(after) - len(before) in (0, 1) and after.encoder_path.exists()
+            status in (0, 9)
+            and len(after) - len(before) in (0, 1)
+            and after.recipe.weights.exists()
         )
         left.add((status, len(after) - len(before)))
         if status == 0:
@@ -466,9 +469,7 @@ def test_adding_ten_songs_gives_the_vectors_that_the_run_has(smoke, tmp_path):
     part = SongSpace(
         whole.vectors[kept],
         whole.songs.iloc[kept],
-        settings=whole.settings,
-        encoder=whole.encoder_path,
-        seed=whole.seed,
+        whole.recipe,
     )
     files = []
     for song_id, path in zip(whole.songs["song_id"].iloc[out], whole.songs["path"].iloc[out]):

@@ -177,8 +177,9 @@ def test_a_report_over_files_that_kill_their_decoder(tmp_path):
 
 def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
     "In a space that is asked about a file, or given one; and on the map."
+    from song_metric.growing import read_each
     from song_metric.map import MapSound, collect_sounds
-    from song_metric.space import SongSpace, read_each
+    from song_metric.space import SongSpace
     from song_metric.spectrograms import SpectrogramSettings
 
     crash = Crash("the decoder crashed (SIGSEGV)")
@@ -186,7 +187,7 @@ def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
     def crashing(function, items, *_, **__):
         return (crash for _ in items)
 
-    monkeypatch.setattr("song_metric.space.in_parallel", crashing)
+    monkeypatch.setattr("song_metric.growing.in_parallel", crashing)
     monkeypatch.setattr("song_metric.map.in_parallel", crashing)
     assert list(read_each([("a", "a.wav")], SpectrogramSettings())) == [
         dict(path="a.wav", reason=str(crash))
