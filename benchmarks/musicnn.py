@@ -34,7 +34,7 @@ from tqdm import tqdm
 sys.path[0] = str(
     Path(__file__).resolve().parent.parent
 )  # not this folder, where `import musicnn` finds this file; and song_metric need not be installed
-from song_metric.audio import AudioError, read_preview
+from song_metric.audio import AudioError, read_middle
 from song_metric.catalog import load_catalog, load_table
 from song_metric.evaluation import (
     SCORE_COLUMNS,
@@ -85,7 +85,7 @@ def save_features(path, done, names):
 
 def windows(path, seconds):
     "musicnn's input `(window, frame, band)` from the middle `seconds` of a sound file. Its own code rounds powers to float16, where loud frames overflow to infinity; this does not."
-    sound = read_preview(path, seconds, RATE)
+    sound, _, _ = read_middle(path, seconds, RATE)
     power = librosa.feature.melspectrogram(
         y=sound, sr=RATE, n_fft=512, hop_length=256, n_mels=BANDS
     ).T

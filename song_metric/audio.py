@@ -5,45 +5,41 @@
 # %% auto #0
 __all__ = [
     "AUDIO_STARTS",
-    "UNSUPPORTED_STARTS",
-    "OTHER_STARTS",
-    "KINDS",
+    "STARTS",
     "FORMATS",
     "DEMUXERS",
-    "PROMISING",
+    "SAYS_LENGTH",
     "PICTURES",
     "PREROLL",
     "LONGEST_FRAME",
     "DECODER_DELAY",
-    "SILENT",
     "CANCELLED",
+    "SILENT",
     "AudioError",
     "is_text",
     "looks_like",
     "file_start",
     "sound_kind",
     "quiet_stderr",
-    "by_descriptor",
-    "open_sndfile",
+    "SndFile",
     "sndfile_blocks",
+    "open_sndfile",
     "sound_stream",
     "SeekableFile",
     "open_ffmpeg",
     "timed_packets",
     "Stream",
+    "cut_blocks",
     "decoded",
     "converter",
-    "frame_samples",
     "CountedMP3",
     "has_length_header",
-    "best_reader",
+    "reads_in_full",
     "open_sound",
     "refusal",
     "missing_end",
-    "last_second_is_there",
     "promised_share",
     "ogg_is_cut",
-    "blocks_of",
     "mono",
     "channel_signs",
     "decode",
@@ -52,7 +48,6 @@ __all__ = [
     "start_of_sound",
     "preview_samples",
     "read_middle",
-    "read_preview",
 ]
 
 # %% ../nbs/audio.ipynb #audio-003
@@ -63,9 +58,12 @@ import re
 import stat
 import threading
 from array import array
-from contextlib import contextmanager
-from functools import reduce
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import cache, reduce
+from pathlib import Path
 
+import av
 import numpy as np
 import soundfile as sf
 import soxr
@@ -73,7 +71,7 @@ import soxr
 
 # %% ../nbs/audio.ipynb #audio-005
 class AudioError(Exception):
-    "Why a file cannot be used, in plain words, such as `silent: the 30 s in its middle stay below -80 dB`."
+    "Why a file cannot be used, in plain words, such as `empty: the file holds 0 bytes`."
 
 
 # %% ../nbs/audio.ipynb #audio-007
@@ -104,20 +102,24 @@ AUDIO_STARTS = [
     (b".RMF", "RealMedia"),
     (b"\x1aE\xdf\xa3", "Matroska or WebM"),
 ]
-UNSUPPORTED_STARTS = [(b"MThd", "MIDI"), (b"OFR ", "OptimFROG"), (b"LA0", "Lossless Audio")]
-OTHER_STARTS = [
-    (b"%PDF", "a PDF document"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7-Zip archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"SQLite format 3", "a database"),
-    (b"\x7fELF", "a program"),
-]
-KINDS = dict(audio=AUDIO_STARTS, unsupported=UNSUPPORTED_STARTS, other=OTHER_STARTS)
+
+# %% ../nbs/audio.ipynb #audio-007b
+STARTS = dict(
+    audio=AUDIO_STARTS,
+    unsupported=[(b"MThd", "MIDI"), (b"OFR ", "OptimFROG"), (b"LA0", "Lossless Audio")],
+    other=[
+        (b"%PDF", "a PDF document"),
+        (b"\x89PNG", "a PNG picture"),
+        (b"\xff\xd8\xff", "a JPEG picture"),
+        (b"GIF8", "a GIF picture"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"Rar!", "a RAR archive"),
+        (b"7z\xbc\xaf", "a 7-Zip archive"),
+        (b"\x1f\x8b", "a gzip archive"),
+        (b"SQLite format 3", "a database"),
+        (b"\x7fELF", "a program"),
+    ],
+)
 
 
 # %% ../nbs/audio.ipynb #audio-008
@@ -127,18 +129,19 @@ def is_text(head: bytes) -> bool:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
-    return all(c.isprintable() or c in "\r\n\t\f\ufeff" for c in text)
+    return all(character.isprintable() or character in "\r\n\t\f\ufeff" for character in text)
 
 
 def looks_like(head: bytes) -> tuple[str, str]:
     """What the first bytes of a file (some 4096 of them) say it is.
 
-    Returns ('audio' | 'unsupported' | 'other' | 'unknown', its name in words)."""
+    Returns ('audio' | 'unsupported' | 'other' | 'unknown', its name in words).
+    """
     if head[4:8] == b"ftyp":
         return "audio", "MPEG-4 (M4A, MP4)"
     if head[:4] == b"RIFF" and head[8:11] == b"AVI":
         return "unsupported", "AVI video"
-    for kind, starts in KINDS.items():
+    for kind, starts in STARTS.items():
         for start, name in starts:
             if head.startswith(start):
                 return kind, name
@@ -152,7 +155,7 @@ def looks_like(head: bytes) -> tuple[str, str]:
 
 
 # %% ../nbs/audio.ipynb #audio-012
-def file_start(path, size: int = 4096) -> bytes:
+def file_start(path: Path | str, size: int = 4096) -> bytes:
     "The first bytes of a regular file; an `AudioError` where there is none to read."
     try:
         mode = os.stat(path).st_mode
@@ -163,8 +166,8 @@ def file_start(path, size: int = 4096) -> bytes:
         with open(path, "rb") as file:
             head = file.read(size)
     except FileNotFoundError:
-        gone = "a broken link: what it points to is not there"
-        raise AudioError(gone if os.path.islink(path) else "there is no such file") from None
+        broken_link = "a broken link: what it points to is not there"
+        raise AudioError(broken_link if os.path.islink(path) else "there is no such file") from None
     except PermissionError:
         raise AudioError("may not be read: permission denied") from None
     except OSError as error:
@@ -174,66 +177,72 @@ def file_start(path, size: int = 4096) -> bytes:
     return head
 
 
-def sound_kind(path) -> tuple[str, str]:
-    "`looks_like` of a file, past the ID3 tags that it may start with; an `AudioError` where there is no file."
-    head, at = file_start(path), 0
+# %% ../nbs/audio.ipynb #audio-012b
+def sound_kind(path: Path | str) -> tuple[str, str]:
+    """`looks_like` of a file, past the ID3 tags that it may start with.
+
+    An `AudioError` where there is no file.
+    """
+    head = file_start(path)
     found = looks_like(head)
+    at = 0
     with open(path, "rb") as file:
         while head.startswith(b"ID3") and len(head) >= 10:
             at += 10 + reduce(lambda size, digit: size * 128 + digit, head[6:10])
             file.seek(at)
             head = file.read(4096)
-    return looks_like(head) if looks_like(head)[0] == "audio" else found
+    behind = looks_like(head)
+    return behind if behind[0] == "audio" else found
 
 
 # %% ../nbs/audio.ipynb #audio-015
 @contextmanager
-def quiet_stderr():
-    "What C libraries print to the error stream is dropped inside. Works in the main thread only; elsewhere it does nothing."
-    if threading.current_thread() is not threading.main_thread():
+def quiet_stderr() -> Iterator[None]:
+    """Context manager: what C libraries print to the error stream inside is dropped.
+
+    It works in the main thread only; elsewhere it does nothing.
+    """
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            with suppress(OSError):  # there may be no error stream
+                saved = os.dup(2)
+                stack.callback(os.close, saved)
+                stack.callback(os.dup2, saved, 2)
+                with open(os.devnull, "wb") as nowhere:
+                    os.dup2(nowhere.fileno(), 2)
         yield
-        return
-    try:
-        saved = os.dup(2)
-    except OSError:  # there is no error stream
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 # %% ../nbs/audio.ipynb #audio-017
-def by_descriptor(path) -> sf.SoundFile:
-    "Open a file for libsndfile without telling it the name."
-    if os.name == "nt":
-        return sf.SoundFile(os.fspath(path))  # descriptors are not shared between C libraries there
-    file = open(path, "rb")
-    sound = sf.SoundFile(file.fileno(), closefd=False)
-    sound.python_file = file  # stays open as long as the sound does
-    return sound
+class SndFile(sf.SoundFile):
+    """A sound file as libsndfile reads it, without knowing its name.
+
+    `counted`: how many samples there are by another count, where somebody has counted.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = path
+        self.python_file = open(path, "rb")  # stays open as long as the sound does
+        # descriptors are not shared between C libraries on Windows
+        place = os.fspath(path) if os.name == "nt" else self.python_file.fileno()
+        super().__init__(place, closefd=False)
+        self.counted = self.frames
+
+    @property
+    def knows_length(self) -> bool:
+        "Whether the file says how long it is; libsndfile has a number for those that do not."
+        return self.frames < 1 << 48
+
+    def blocks_from(self, start: int, count: int) -> Iterator[np.ndarray]:
+        "Yield `count` samples from sample `start` on; fewer where decoding stops before."
+        return sndfile_blocks(self, start, count)
 
 
-def open_sndfile(path) -> sf.SoundFile | None:
-    "Open a file with libsndfile; None where that refuses it."
-    try:
-        sound = by_descriptor(path)
-    except Exception:
-        return None  # libsndfile's errors come as several types
-    if sound.format != "RAW":
-        return sound
-    sound.close()
-
-
-def sndfile_blocks(sound: sf.SoundFile, start: int, count: int):
-    "Yield `count` samples from sample `start` on, in blocks (samples, channels) float32; fewer where decoding stops before."
+# %% ../nbs/audio.ipynb #audio-017b
+def sndfile_blocks(sound: sf.SoundFile, start: int, count: int) -> Iterator[np.ndarray]:
+    "Yield `count` samples from sample `start` on, in blocks (sample, channel) float32."
     most = min(1 << 18, (1 << 22) // sound.channels)  # a header may promise a thousand channels
-    try:
+    with suppress(sf.LibsndfileError):
         sound.seek(start)
         while count > 0:
             block = sound.read(min(count, most), dtype="float32", always_2d=True)
@@ -241,28 +250,31 @@ def sndfile_blocks(sound: sf.SoundFile, start: int, count: int):
                 return
             yield block
             count -= len(block)
-    except sf.LibsndfileError:
-        return
+
+
+def open_sndfile(path: Path | str) -> SndFile | None:
+    "Open a file with libsndfile; None where that refuses it."
+    try:
+        sound = SndFile(path)
+    except Exception:
+        return None  # libsndfile's errors come as several types
+    if sound.format != "RAW":
+        return sound
+    sound.close()
 
 
 # %% ../nbs/audio.ipynb #audio-020
 FORMATS = "WAV, FLAC, Ogg, Opus, MP3, M4A or AIFF"  # what to convert to
-DEMUXERS = """aac ac3 aiff amr amrnb amrwb ape asf au avi caf dsf dts dtshd eac3 flac flv iff loas matroska,webm
-    mov,mp4,m4a,3gp,3g2,mj2 mp3 mpc mpc8 mpeg mpegts ogg oma rm shn tak truehd tta voc w64 wav wv xwma""".split()
-PROMISING = (
-    "aiff ape asf caf matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mpc mpc8 tta w64 wav wv".split()
-)  # say their length
-PICTURES = (
-    "mjpeg",
-    "png",
-    "gif",
-    "bmp",
-    "webp",
-    "tiff",
-)  # a cover is stored as a film of one picture
+DEMUXERS = """
+    aac ac3 aiff amr amrnb amrwb ape asf au avi caf dsf dts dtshd eac3 flac flv iff loas
+    matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mp3 mpc mpc8 mpeg mpegts ogg oma rm shn tak truehd tta
+    voc w64 wav wv xwma
+""".split()
+SAYS_LENGTH = "aiff ape asf caf matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mpc mpc8 tta w64 wav wv"
+PICTURES = ("mjpeg", "png", "gif", "bmp", "webp", "tiff")  # a cover is a film of one picture
 
 
-def sound_stream(container):
+def sound_stream(container: av.container.InputContainer) -> av.AudioStream:
     "The audio stream of what FFmpeg has opened; an `AudioError` where there is none to use."
     for video in container.streams.video:
         if video.codec_context is None or video.codec_context.name not in PICTURES:
@@ -282,8 +294,9 @@ def sound_stream(container):
     return stream
 
 
+# %% ../nbs/audio.ipynb #audio-020b
 class SeekableFile(io.FileIO):
-    "An open file that answers an impossible jump, to which a broken header leads FFmpeg, with -1 and no exception."
+    "An open file that answers an impossible jump, as a broken header asks for, with -1."
 
     def seek(self, place: int, whence: int = 0) -> int:
         try:
@@ -293,15 +306,14 @@ class SeekableFile(io.FileIO):
 
 
 @contextmanager
-def open_ffmpeg(path):
-    "Open a file with FFmpeg: (container, audio stream); an `AudioError` where that refuses it."
-    import av
-
+def open_ffmpeg(
+    path: Path | str,
+) -> Iterator[tuple[av.container.InputContainer, av.AudioStream]]:
+    "Context manager: (container, audio stream) of a file; an `AudioError` where FFmpeg refuses it."
+    options = dict(format_whitelist=",".join(DEMUXERS))
     with SeekableFile(path) as file:
         try:
-            container = av.open(
-                file, options=dict(format_whitelist=",".join(DEMUXERS)), metadata_errors="replace"
-            )
+            container = av.open(file, options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
             raise AudioError("refused by FFmpeg") from error
         with container:
@@ -309,95 +321,96 @@ def open_ffmpeg(path):
 
 
 # %% ../nbs/audio.ipynb #audio-022
-def timed_packets(container, stream):
-    """Yield (packet, the tick of the stream's clock at which it begins, whether the stream starts anew with it).
+def timed_packets(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[tuple[av.Packet, int, bool]]:
+    """Yield (packet, the tick at which it begins, whether the stream's clock starts anew with it).
 
-    Ticks are counted from the beginning of the file's sound; the last packet is empty."""
-    import av
-
-    packets, second, shift, end = container.demux(stream), int(1 / stream.time_base), None, 0
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return  # the file stops in the middle of a packet
-        if packet is None:
-            return
-        if not packet.size:
-            yield packet, end, False
-            continue
-        stamp = packet.pts
-        if stamp is None:
-            stamp = end + (shift or 0)
-        anew = shift is None or not -second <= stamp - shift - end <= second
-        if anew:
-            shift = max(stamp, 0) - end  # below 0: padding, which the decoder drops
-        begin = stamp - shift
-        end = begin + (packet.duration or 0)
-        yield packet, begin, anew
+    Ticks of the stream's clock, counted from the beginning of the sound. The last packet is empty.
+    """
+    second = int(1 / stream.time_base)
+    shift = None
+    end = 0
+    with suppress(av.FFmpegError):  # the file may stop in the middle of a packet
+        for packet in container.demux(stream):
+            if not packet.size:
+                yield packet, end, False
+                continue
+            stamp = end + (shift or 0) if packet.pts is None else packet.pts
+            anew = shift is None or not -second <= stamp - shift - end <= second
+            if anew:
+                shift = max(stamp, 0) - end  # below 0: padding, which the decoder drops
+            begin = stamp - shift
+            end = begin + (packet.duration or 0)
+            yield packet, begin, anew
 
 
 # %% ../nbs/audio.ipynb #audio-023
-class Stream:
-    """The sound in a file as FFmpeg reads it. What its packets last is its length.
+class Stream(AbstractContextManager):
+    """The sound in a file as FFmpeg reads it, a reader. What its packets last is its length.
 
-    `samplerate` in samples a second, `channels`, `frames` (samples), `format`, as of a `soundfile.SoundFile`; `positions`:
-    where each packet begins in the file, in bytes; `promised`: the length that the file claims, in seconds, or None."""
+    `positions`: where each packet begins in the file, in bytes; `promised`: the length that the
+    file claims, in seconds, or None.
+    """
 
-    format = "FFmpeg"
-
-    def __init__(self, path):
-        self.path, self.positions, end = path, array("q"), 0
+    def __init__(self, path: Path | str):
+        self.path = path
+        self.positions = array("q")
+        end = 0
         with open_ffmpeg(path) as (container, stream):
-            self.samplerate, self.channels, self.layout = (
-                stream.rate,
-                stream.channels,
-                stream.layout,
-            )
-            if container.format.name == "ogg":
-                self.format = "OGG"
+            self.samplerate = stream.rate
+            self.channels = stream.channels
+            self.layout = stream.layout
             for packet, begin, _ in timed_packets(container, stream):
                 end = max(end, begin + (packet.duration or 0))
                 if packet.pos is not None:
                     self.positions.append(packet.pos)
             self.frames = round(end * stream.time_base * self.samplerate)
             said = stream.duration and float(stream.duration * stream.time_base)
-            self.promised = said if container.format.name in PROMISING else None
-
-    def __enter__(self):
-        return self
+            self.promised = said if container.format.name in SAYS_LENGTH.split() else None
+            self.format = "OGG" if container.format.name == "ogg" else "FFmpeg"
 
     def __exit__(self, *_):
         pass
 
-    def blocks(self, start: int, count: int):
-        "Yield `count` samples from sample `start` on, in blocks (samples, channels) float32; fewer where decoding stops before."
-        at, stop = None, start + count
-        for place, samples in decoded(self, start, stop):
-            if at is None or abs(place - at) > self.samplerate / 10:
-                at = place  # some containers round time stamps
-            part = samples[max(0, start - at) : max(0, stop - at)]
-            at += len(samples)
-            if len(part):
-                yield part
-            if at >= stop:
-                return
+    def blocks_from(self, start: int, count: int) -> Iterator[np.ndarray]:
+        "As `SndFile.blocks_from`."
+        return cut_blocks(decoded(self, start, start + count), start, count, self.samplerate)
+
+
+# %% ../nbs/audio.ipynb #audio-023c
+def cut_blocks(
+    pieces: Iterator[tuple[int, np.ndarray]], start: int, count: int, samplerate: int
+) -> Iterator[np.ndarray]:
+    "Of (place, samples (sample, channel)), yield the `count` samples from sample `start` on."
+    stop = start + count
+    at = None
+    for place, samples in pieces:
+        if at is None or abs(place - at) > samplerate / 10:
+            at = place
+        part = samples[max(0, start - at) : max(0, stop - at)]
+        at += len(samples)
+        if len(part):
+            yield part
+        if at >= stop:
+            return
 
 
 # %% ../nbs/audio.ipynb #audio-024
 PREROLL = 1.0  # seconds that a decoder gets to find its feet
 
 
-def decoded(sound: Stream, start: int, stop: int):
-    "Yield (sample at which it begins, samples (samples, channels) float32) of what FFmpeg decodes around the samples from `start` to `stop`."
-    import av
+def decoded(sound: Stream, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield what FFmpeg decodes around the samples from `start` to `stop`, piece by piece.
 
+    A piece is (the sample at which it begins, samples (sample, channel) float32).
+    """
     with open_ffmpeg(sound.path) as (container, stream):
-        ticks, shift, converted = 1 / stream.time_base / sound.samplerate, 0, converter(sound)
-        first, last = (
-            (start - PREROLL * sound.samplerate) * ticks,
-            (stop + sound.samplerate) * ticks,
-        )
+        ticks = 1 / stream.time_base / sound.samplerate  # of the stream's clock, a sample
+        first = (start - PREROLL * sound.samplerate) * ticks
+        last = (stop + sound.samplerate) * ticks
+        shift = 0
+        convert = converter(sound)
         for packet, begin, anew in timed_packets(container, stream):
             if begin > last:
                 return
@@ -405,44 +418,26 @@ def decoded(sound: Stream, start: int, stop: int):
                 continue
             if packet.pts is not None:
                 shift = packet.pts - begin
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                continue  # a damaged packet; what is missing is noticed by who reads
-            for frame in frames:
-                place = begin if frame.pts is None else frame.pts - shift
-                yield round(place / ticks), converted(frame)
+            with suppress(av.FFmpegError):  # a damaged packet: who reads notices what is missing
+                for frame in packet.decode():
+                    place = begin if frame.pts is None else frame.pts - shift
+                    yield round(place / ticks), convert(frame)
 
 
-def converter(sound: Stream):
-    "A function from FFmpeg's frames to samples (samples, channels), float32, at the rate and with the channels that the file starts with."
-    from av import AudioResampler
+# %% ../nbs/audio.ipynb #audio-024b
+def converter(sound: Stream) -> Callable[[av.AudioFrame], np.ndarray]:
+    "A function from FFmpeg's frames to samples (sample, channel), float32, as the file starts."
 
-    made = {}
+    @cache
+    def resampler(rate: int, layout: str, kind: str) -> av.AudioResampler:
+        return av.AudioResampler(format="fltp", layout=sound.layout, rate=sound.samplerate)
 
-    def samples(frame):
-        kind = frame.rate, frame.layout.name, frame.format.name
-        if kind[:2] == (sound.samplerate, sound.layout.name):
-            return frame_samples(frame)
-        if kind not in made:
-            made[kind] = AudioResampler(format="flt", layout=sound.layout, rate=sound.samplerate)
-        parts = [frame_samples(part) for part in made[kind].resample(frame)]
-        return np.concatenate(parts) if parts else np.zeros((0, sound.channels), "float32")
+    def convert(frame: av.AudioFrame) -> np.ndarray:
+        frames = resampler(frame.rate, frame.layout.name, frame.format.name).resample(frame)
+        parts = [part.to_ndarray() for part in frames]
+        return np.concatenate([np.zeros((sound.channels, 0), "float32"), *parts], axis=1).T
 
-    return samples
-
-
-def frame_samples(frame) -> np.ndarray:
-    "The samples of one of FFmpeg's frames, (samples, channels) float32, between -1 and 1 where they are integers."
-    samples = (
-        frame.to_ndarray()
-    )  # (channels, samples), or (1, samples × channels) where the channels take turns
-    samples = samples.T if frame.format.is_planar else samples.reshape(frame.samples, -1)
-    if samples.dtype == "uint8":
-        return samples / np.float32(128) - 1
-    if samples.dtype.kind == "i":
-        return samples.astype("float32") / np.float32(-np.iinfo(samples.dtype).min)
-    return samples.astype("float32", copy=False)
+    return convert
 
 
 # %% ../nbs/audio.ipynb #audio-028
@@ -451,30 +446,27 @@ DECODER_DELAY = 529  # samples by which any MP3 decoder is late
 
 
 class CountedMP3(Stream):
-    "An MP3 file whose length libsndfile does not know; decoded by libsndfile, excerpt by excerpt."
+    "An MP3 file whose length libsndfile does not know; decoded by libsndfile, part by part."
 
-    format = "MP3"
-
-    def __init__(self, path):
+    def __init__(self, path: Path | str):
         super().__init__(path)
+        self.format = "MP3"
         self.per_frame = self.frames / max(1, len(self.positions))  # samples: 1152 or 576
         self.frames = max(0, self.frames - DECODER_DELAY)
 
-    def blocks(self, start: int, count: int):
-        "As `Stream.blocks`."
+    def blocks_from(self, start: int, count: int) -> Iterator[np.ndarray]:
+        "As `SndFile.blocks_from`."
         start += DECODER_DELAY
-        first, last = (
-            max(0, int(start / self.per_frame) - 50),
-            int((start + count) / self.per_frame) + 50,
-        )
-        places = self.positions[first : last + 1]
+        first = max(0, int(start / self.per_frame) - 50)
+        places = self.positions[first : int((start + count) / self.per_frame) + 51]
         if len(places) > 50_000:  # too much for the memory
-            yield from super().blocks(start, count)
+            yield from super().blocks_from(start, count)
             return
         with open(self.path, "rb") as file:
             file.seek(places[0])
-            excerpt = file.read(places[-1] + LONGEST_FRAME - places[0])
-        with sf.SoundFile(io.BytesIO(excerpt.ljust(len(places) * LONGEST_FRAME, b"\0"))) as sound:
+            part = file.read(places[-1] + LONGEST_FRAME - places[0])
+        padded = io.BytesIO(part.ljust(len(places) * LONGEST_FRAME, b"\0"))
+        with sf.SoundFile(padded) as sound:
             yield from sndfile_blocks(sound, start - round(first * self.per_frame), count)
 
 
@@ -489,39 +481,40 @@ def has_length_header(sound: Stream) -> bool:
     return any(word in before for word in (b"Xing", b"Info", b"VBRI"))
 
 
-def best_reader(sound: sf.SoundFile, stream: Stream) -> sf.SoundFile | Stream:
-    "Which of the two reads a file that both can open in its full length; libsndfile's where they agree within half a second."
-    if sound.frames >= 1 << 48:
-        return stream  # libsndfile's way to say that it does not know
-    more = stream.frames / stream.samplerate - sound.frames / sound.samplerate
-    if sound.format == "MP3":
-        sound.counted = stream.frames
-        return stream if more > 0.5 or more < -0.5 and not has_length_header(stream) else sound
-    return stream if more > 0.5 else sound
+def reads_in_full(sound: SndFile, stream: Stream) -> bool:
+    "Whether libsndfile reads all of a file in which FFmpeg has counted so much, to half a second."
+    if not sound.knows_length:
+        return False
+    missing = stream.frames / stream.samplerate - sound.frames / sound.samplerate
+    if missing < -0.5 and sound.format == "MP3":
+        return has_length_header(stream)  # it is a true promise, and the file is cut
+    return missing <= 0.5
 
 
 # %% ../nbs/audio.ipynb #audio-032
-def open_sound(path) -> sf.SoundFile | Stream:
-    "Open a sound file for reading; an `AudioError` with the reason where it is none, or of no supported format."
+def open_sound(path: Path | str) -> SndFile | Stream:
+    "Open a sound file for reading; an `AudioError` with the reason where that cannot be."
     kind, name = sound_kind(path)
     if kind == "unsupported":
         raise AudioError(f"format not supported: {name}; convert it to {FORMATS}")
     if kind == "other":
         raise AudioError(f"not audio: {name}")
     sound = open_sndfile(path)
-    if sound and sound.format not in ("MP3", "OGG") and sound.frames < 1 << 48:
+    if sound and sound.format not in ("MP3", "OGG") and sound.knows_length:
         return sound
     try:
         stream = CountedMP3(path) if sound and sound.format == "MP3" else Stream(path)
     except AudioError as error:
-        if sound and sound.frames < 1 << 48:
+        if sound and sound.knows_length:
             return sound
         raise refusal(kind, name, error) from error
     if not sound:
         return stream
-    if (best := best_reader(sound, stream)) is stream:
-        sound.close()
-    return best
+    if reads_in_full(sound, stream):
+        sound.counted = stream.frames
+        return sound
+    sound.close()
+    return stream
 
 
 def refusal(kind: str, name: str, error: AudioError) -> AudioError:
@@ -534,114 +527,104 @@ def refusal(kind: str, name: str, error: AudioError) -> AudioError:
 
 
 # %% ../nbs/audio.ipynb #audio-036
-def missing_end(path, sound: sf.SoundFile | Stream) -> str:
+def missing_end(path: Path | str, sound: SndFile | Stream) -> str:
     "How a cut-off file shows that its end is missing, in words; '' where nothing shows it."
-    promised = there = sound.frames / sound.samplerate
     if sound.format == "OGG":
         return "its last Ogg page is incomplete" if ogg_is_cut(path) else ""
+    promised = there = sound.frames / sound.samplerate
+    if sound.format == "FLAC":
+        if any(True for _ in sound.blocks_from(max(0, sound.frames - sound.samplerate), 1)):
+            return ""
+        return f"the header promises {promised:.1f} s, but the last second cannot be decoded"
     if isinstance(sound, Stream):
         promised = sound.promised or promised
     elif sound.format == "MP3":
-        there = getattr(sound, "counted", sound.frames) / sound.samplerate
-    elif sound.format == "FLAC":
-        if last_second_is_there(path):
-            return ""
-        return f"the header promises {promised:.1f} s, but the last second cannot be decoded"
+        there = sound.counted / sound.samplerate
     else:
         promised *= promised_share(sound)
-    return (
-        f"the header promises {promised:.1f} s, but the sound ends after {there:.1f} s"
-        if promised - there > 1
-        else ""
-    )
+    if promised - there <= 1:
+        return ""
+    return f"the header promises {promised:.1f} s, but the sound ends after {there:.1f} s"
 
 
-def last_second_is_there(path) -> bool:
-    "Whether anything of the last second of a file can be decoded by libsndfile."
-    with by_descriptor(path) as sound:
-        return any(
-            True
-            for _ in sndfile_blocks(
-                sound, max(0, sound.frames - sound.samplerate), sound.samplerate
-            )
-        )
-
-
-def promised_share(sound: sf.SoundFile) -> float:
-    "How many times as many bytes of sound as there are a WAV or AIFF header promises; 1 for a stand-in."
+def promised_share(sound: SndFile) -> float:
+    "How many times the bytes that are there a WAV or AIFF header promises; 1 for a stand-in."
     found = re.search(r"(?:data|SSND) *: (\d+) \(should be (\d+)\)", sound.extra_info)
-    promised, there = (int(found[1]), int(found[2])) if found else (1, 1)
+    promised, there = map(int, found.groups()) if found else (1, 1)
     return promised / there if there and promised < 0x7FFF0000 else 1.0
 
 
-def ogg_is_cut(path) -> bool:
-    "Whether the last page of an Ogg file is longer than what is left of the file. RFC 3533, section 6."
+# %% ../nbs/audio.ipynb #audio-036b
+def ogg_is_cut(path: Path | str) -> bool:
+    """Whether the last page of an Ogg file is longer than what is left of the file.
+
+    RFC 3533, section 6: a page's header has 27 bytes, of which the last counts the segments, and
+    then the length of each segment, a byte each.
+    """
     with open(path, "rb") as file:
         file.seek(max(0, os.path.getsize(path) - 70_000))  # a page has at most 65 307 bytes
         end = file.read()
-    page = end[end.rfind(b"OggS") :] if b"OggS" in end else b""
-    if not page:
+    start = end.rfind(b"OggS")
+    if start < 0:
         return False
-    segments = (
-        page[27 : 27 + page[26]] if len(page) > 27 else b""
-    )  # the header: 27 bytes, the last of them a count of segments
-    return (
-        not segments or len(segments) < page[26] or 27 + len(segments) + sum(segments) > len(page)
-    )
+    page = end[start:]
+    count = page[26] if len(page) > 26 else 0
+    segments = page[27 : 27 + count]
+    return not segments or len(segments) < count or 27 + count + sum(segments) > len(page)
 
 
 # %% ../nbs/audio.ipynb #audio-040
-SILENT = 1e-4  # peak below -80 dB of full scale
 CANCELLED = 0.02  # share of the channels' energy
 
 
-def blocks_of(sound: sf.SoundFile | Stream, start: int, count: int):
-    "`count` samples of an open file from sample `start` on, in blocks (samples, channels) float32."
-    return (
-        sndfile_blocks(sound, start, count)
-        if isinstance(sound, sf.SoundFile)
-        else sound.blocks(start, count)
-    )
-
-
 def mono(block: np.ndarray) -> np.ndarray:
-    "The mean of the channels of a block (samples, channels)."
-    return sum(block.T[1:], block[:, 0]) / np.float32(
-        block.shape[1]
-    )  # numpy's mean(axis=1) takes forty times as long
+    "The mean of the channels of a block (sample, channel)."
+    total = sum(block.T[1:], block[:, 0])  # numpy's mean(axis=1) takes forty times as long
+    return total / np.float32(block.shape[1])
 
 
 def channel_signs(products: np.ndarray) -> np.ndarray | None:
-    "+1 or -1 for each channel, where their mean would cancel; None where it does not. `products`: sums of the products of each two channels (channels, channels)."
-    channels, energy = len(products), np.trace(products)
-    if not products.sum() / channels < CANCELLED * energy:
+    """+1 or -1 for each channel, where their mean would cancel; None where it does not.
+
+    `products`: sums of the products of each two channels (channel, channel).
+    """
+    energy = np.trace(products)
+    if not products.sum() / len(products) < CANCELLED * energy:
         return None
     loudest = products[products.diagonal().argmax()]
     return np.where(loudest < 0, -1, 1).astype("float32")
 
 
-def decode(sound: sf.SoundFile | Stream, start: int, count: int) -> np.ndarray:
-    "`count` samples of an open file from sample `start` on, as one channel, float32; an `AudioError` where the decoder stops before."
-    parts, products = [np.zeros(0, "float32")], 0.0
-    for block in blocks_of(sound, start, count):
+# %% ../nbs/audio.ipynb #audio-040b
+def decode(sound: SndFile | Stream, start: int, count: int) -> np.ndarray:
+    """`count` samples of a reader from sample `start` on, as one channel, float32.
+
+    An `AudioError` where the decoder stops before.
+    """
+    parts = [np.zeros(0, "float32")]
+    products = np.zeros((sound.channels, sound.channels))
+    for block in sound.blocks_from(start, count):
         parts.append(mono(block))
         if sound.channels > 1:
-            products = products + block.T.astype("float64") @ block
+            products += block.T.astype("float64") @ block
     audio = np.concatenate(parts)
     if count - len(audio) > sound.samplerate / 10:
-        stops, lasts = (start + len(audio)) / sound.samplerate, sound.frames / sound.samplerate
         raise AudioError(
-            f"damaged: decoding stops {stops:.1f} s into the file, which should last {lasts:.1f} s"
+            f"damaged: decoding stops {(start + len(audio)) / sound.samplerate:.1f} s into "
+            f"the file, which should last {sound.frames / sound.samplerate:.1f} s"
         )
-    signs = channel_signs(products) if sound.channels > 1 else None
+    signs = channel_signs(products)
     if signs is None:
         return audio
-    return np.concatenate([mono(block * signs) for block in blocks_of(sound, start, count)])
+    return np.concatenate([mono(block * signs) for block in sound.blocks_from(start, count)])
 
 
 # %% ../nbs/audio.ipynb #audio-043
+SILENT = 1e-4  # peak below -80 dB of full scale
+
+
 def check_sound(audio: np.ndarray) -> np.ndarray:
-    "The sound as it came in, one channel; an `AudioError` where it holds values that are no numbers, or is silent."
+    "The sound (sample,) as it came in; an `AudioError` where it is no sound, or silent."
     if not np.isfinite(audio).all():
         raise AudioError("damaged: it holds samples that are not finite numbers (NaN or infinity)")
     if np.abs(audio).max(initial=0) < SILENT:
@@ -651,19 +634,23 @@ def check_sound(audio: np.ndarray) -> np.ndarray:
     return audio
 
 
-def sounding_seconds(sound: sf.SoundFile | Stream, start: int, count: int) -> np.ndarray:
-    "For each second of `count` samples from sample `start` on, whether any channel sounds in it (seconds,) bool."
-    peaks, at = np.zeros(-(-count // sound.samplerate), "float32"), 0
-    for block in blocks_of(sound, start, count):
-        np.maximum.at(
-            peaks, np.arange(at, at + len(block)) // sound.samplerate, np.abs(block).max(axis=1)
-        )
+def sounding_seconds(sound: SndFile | Stream, start: int, count: int) -> np.ndarray:
+    "For each second of `count` samples from `start` on, whether any channel sounds (second,) bool."
+    peaks = np.zeros(-(-count // sound.samplerate), "float32")
+    at = 0
+    for block in sound.blocks_from(start, count):
+        seconds = np.arange(at, at + len(block)) // sound.samplerate
+        np.maximum.at(peaks, seconds, np.abs(block).max(axis=1))
         at += len(block)
     return peaks >= SILENT
 
 
-def start_of_sound(sound: sf.SoundFile | Stream, count: int, most: float = 3600.0) -> int | None:
-    "The sample from which on `count` samples hold most sound, near the middle, in the middle `most` seconds of a file; None where all is silent."
+# %% ../nbs/audio.ipynb #audio-043b
+def start_of_sound(sound: SndFile | Stream, count: int, most: float = 3600.0) -> int | None:
+    """The sample from which on `count` samples hold most sound, near the middle of a file.
+
+    Only the middle `most` seconds are listened to. None where they are silent.
+    """
     length = min(sound.frames, round(most * sound.samplerate))
     first = (sound.frames - length) // 2
     sounds = sounding_seconds(sound, first, length)
@@ -677,8 +664,11 @@ def start_of_sound(sound: sf.SoundFile | Stream, count: int, most: float = 3600.
 
 
 # %% ../nbs/audio.ipynb #audio-046
-def preview_samples(sound: sf.SoundFile | Stream, count: int) -> tuple[np.ndarray, int]:
-    "(`count` samples from the middle of an open file, the sample at which they start); from elsewhere where the middle is silent."
+def preview_samples(sound: SndFile | Stream, count: int) -> tuple[np.ndarray, int]:
+    """`count` samples from the middle of a reader, and the sample at which they start.
+
+    They come from elsewhere where the middle is silent.
+    """
     start = (sound.frames - count) // 2
     audio = decode(sound, start, count)
     if count < sound.frames and np.abs(audio).max(initial=0) < SILENT:
@@ -688,29 +678,26 @@ def preview_samples(sound: sf.SoundFile | Stream, count: int) -> tuple[np.ndarra
     return audio, start
 
 
+# %% ../nbs/audio.ipynb #audio-046b
 def read_middle(
-    path,  # a sound file
-    seconds: float = 30.0,  # how much to read
-    sample_rate: int | None = 22050,  # samples a second of the result; None: as in the file
-) -> tuple[
-    np.ndarray, float, float
-]:  # one channel (sample,) float32; where it starts in the file, in seconds; length of the file, in seconds
-    "The middle `seconds` of a sound file (all of it where it is shorter; where the middle is silent, a part that sounds); an `AudioError` with the reason where it cannot be used."
+    path: Path | str, seconds: float = 30.0, sample_rate: int | None = 22050
+) -> tuple[np.ndarray, float, float]:
+    """A file's preview: the middle `seconds` of it, or all of it where it is shorter.
+
+    Where the middle is silent, a part that sounds. Returns one channel (sample,) float32, at
+    `sample_rate` samples a second (None: as in the file); where it starts in the file, in seconds;
+    and the length of the file, in seconds. An `AudioError` where the file cannot be used.
+    """
     with quiet_stderr(), open_sound(path) as sound:
         if sound.frames <= 0:
             raise AudioError("empty: its header promises no sound")
-        rate, count = sound.samplerate, min(sound.frames, round(seconds * sound.samplerate))
-        duration = sound.frames / sound.samplerate
         cut = missing_end(path, sound)
         if cut:
             raise AudioError(f"truncated or damaged: {cut}")
-        audio, start = preview_samples(sound, count)
+        rate = sound.samplerate
+        duration = sound.frames / rate
+        audio, start = preview_samples(sound, min(sound.frames, round(seconds * rate)))
     check_sound(audio)
     if sample_rate and rate != sample_rate:
         audio = soxr.resample(audio, rate, sample_rate)
     return audio, start / rate, duration
-
-
-def read_preview(path, seconds: float = 30.0, sample_rate: int = 22050) -> np.ndarray:
-    "The sound of `read_middle` alone, (sample,) float32."
-    return read_middle(path, seconds, sample_rate)[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from song_metric.audio import AudioError, CountedMP3, Stream, blocks_of, open_sound, read_middle
+from song_metric.audio import AudioError, CountedMP3, Stream, open_sound, read_middle
 from song_metric.tags import read_tags
 
 RATE = 22050
@@ -36,26 +36,26 @@ def encode(path, samples, codec, rate=RATE, picture=False, tags=(), **how):
         container.metadata.update(tags)
         stream = container.add_stream(codec, rate=rate, layout="mono")
         stream.bit_rate = 64_000
-        film = (
-            container.add_stream("mpeg4", rate=5, width=64, height=64, pix_fmt="yuv420p")
-            if picture
-            else None
-        )
-        frame = av.AudioFrame.from_ndarray(
-            (samples[None] * 32767).astype("int16"), format="s16", layout="mono"
-        )
+        film = None
+        if picture:
+            size = dict(width=64, height=64, pix_fmt="yuv420p")
+            film = container.add_stream("mpeg4", rate=5, **size)
+        integers = (samples[None] * 32767).astype("int16")
+        frame = av.AudioFrame.from_ndarray(integers, format="s16", layout="mono")
         frame.sample_rate = rate
         for part in [frame, None]:
             container.mux(stream.encode(part))
         if film:
-            for part in [*(av.VideoFrame(64, 64, "yuv420p") for _ in range(5)), None]:
+            pictures = [av.VideoFrame(64, 64, "yuv420p") for _ in range(5)]
+            for part in [*pictures, None]:
                 container.mux(film.encode(part))
 
 
 def wrap_flac(path, samples, rate, tags) -> None:
     "FLAC, which PyAV does not write, in another container than its own."
-    sf.write(path.with_suffix(".flac"), samples, rate)
-    with av.open(str(path.with_suffix(".flac"))) as given, av.open(str(path), "w") as container:
+    flac = path.with_suffix(".flac")
+    sf.write(flac, samples, rate)
+    with av.open(str(flac)) as given, av.open(str(path), "w") as container:
         container.metadata.update(tags)
         stream = container.add_stream_from_template(given.streams.audio[0])
         for packet in given.demux(given.streams.audio[0]):
@@ -88,7 +88,8 @@ def test_mp3_that_starts_with_something_else(tmp_path, before):
     path = tmp_path / "song.mp3"
     path.write_bytes(before + frames_of_mp3(path, tone()))
     audio, _, duration = read_middle(path)
-    assert duration == pytest.approx(8, abs=0.2) and 0.15 < audio.std() < 0.3
+    assert duration == pytest.approx(8, abs=0.2)
+    assert 0.15 < audio.std() < 0.3
 
 
 # lengths
@@ -116,7 +117,7 @@ def test_mp3_that_says_more_than_there_is(tmp_path):
     )
 
 
-def test_excerpt_of_a_counted_mp3_is_what_stands_in_the_file(tmp_path):
+def test_a_part_of_a_counted_mp3_is_what_stands_in_the_file(tmp_path):
     path = tmp_path / "song.mp3"
     samples = np.concatenate([np.zeros(10 * RATE, "float32"), tone(30)])
     whole = sound_bytes(path, samples, bitrate_mode="VARIABLE")
@@ -124,25 +125,26 @@ def test_excerpt_of_a_counted_mp3_is_what_stands_in_the_file(tmp_path):
     path.write_bytes(whole[Stream(path).positions[0] :])
     with open_sound(path) as sound:
         assert isinstance(sound, CountedMP3)
-        part = np.concatenate(list(sound.blocks(15 * RATE, 5 * RATE)))[:, 0]
-    shifts = range(500, 1700)  # what the encoder puts in front, and only the first frame told of
-    errors = [
-        np.abs(part[2000:4000] - expected[15 * RATE - n + 2000 :][:2000]).max() for n in shifts
-    ]
-    assert min(errors) < 1e-5 and len(part) == 5 * RATE
+        part = np.concatenate(list(sound.blocks_from(15 * RATE, 5 * RATE)))[:, 0]
+    assert len(part) == 5 * RATE
+    errors = []
+    for shift in range(500, 1700):  # what the encoder puts in front, and only the first frame told
+        there = expected[15 * RATE - shift + 2000 :][:2000]
+        errors.append(np.abs(part[2000:4000] - there).max())
+    assert min(errors) < 1e-5
 
 
 def test_long_mp3_needs_little_memory(tmp_path):
     path = tmp_path / "song.mp3"
-    piece = frames_of_mp3(
-        path, np.concatenate([np.zeros(15 * RATE, "float32"), tone(45)]), bitrate_mode="VARIABLE"
-    )
+    samples = np.concatenate([np.zeros(15 * RATE, "float32"), tone(45)])
+    piece = frames_of_mp3(path, samples, bitrate_mode="VARIABLE")
     path.write_bytes(piece * 20)
     tracemalloc.start()
     duration = read_middle(path, 5)[2]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert duration == pytest.approx(1200, abs=3) and peak < len(piece) * 20 / 2
+    assert duration == pytest.approx(1200, abs=3)
+    assert peak < len(piece) * 20 / 2
 
 
 def test_flac_of_unknown_length(tmp_path):
@@ -154,41 +156,38 @@ def test_flac_of_unknown_length(tmp_path):
     for before in (b"", TAG):
         path.write_bytes(before + streamed)
         audio, start, duration = read_middle(path, 30, None)
-        assert (start, duration) == (5, 40) and np.array_equal(audio, expected[0])
+        assert (start, duration) == (5, 40)
+        assert np.array_equal(audio, expected[0])
+
+
+def write_ogg(path, samples, rate, kind):
+    "Vorbis (ogg), Opus (opus) or FLAC (oga)."
+    if kind == "oga":
+        encode(path, samples, "flac", rate)
+    else:
+        subtype = "OPUS" if kind == "opus" else "VORBIS"
+        sf.write(path, samples, rate, format="OGG", subtype=subtype)
 
 
 @pytest.mark.parametrize("kind", ["ogg", "opus", "oga"])
 def test_joined_ogg(tmp_path, kind):
     if kind == "ogg" and int(av.__version__.split(".")[0]) < 18:
-        pytest.skip(
-            "FFmpeg before 8.1 loses the second part of joined Vorbis; such a file is listed"
-        )
-    rate, parts = 48000, []
+        pytest.skip("FFmpeg before 8.1 loses the second part of joined Vorbis; it is listed")
+    rate = 48000
+    path = tmp_path / f"song.{kind}"
+    parts = []
     for number, seconds in enumerate((3, 9)):
-        path = tmp_path / f"{number}.{kind}"
-        if kind == "oga":
-            encode(path, tone(seconds, rate), "flac", rate)
-        else:
-            sf.write(
-                path,
-                tone(seconds, rate, number),
-                rate,
-                format="OGG",
-                subtype="OPUS" if kind == "opus" else "VORBIS",
-            )
+        write_ogg(path, tone(seconds, rate, number * (kind != "oga")), rate, kind)
         parts.append(path.read_bytes())
     path.write_bytes(b"".join(parts + parts[:1]))
     with open_sound(path) as sound:
-        samples = np.concatenate(list(blocks_of(sound, 0, sound.frames)))
-    assert len(samples) == pytest.approx(15 * rate, abs=0.1 * rate) and (
-        np.abs(samples[:: rate // 50]).max() > 0.1
-    )
+        samples = np.concatenate(list(sound.blocks_from(0, sound.frames)))
+    assert len(samples) == pytest.approx(15 * rate, abs=0.1 * rate)
+    assert np.abs(samples[:: rate // 50]).max() > 0.1
     audio, start, duration = read_middle(path, 4, None)
-    assert (
-        duration == pytest.approx(15, abs=0.1)
-        and start == pytest.approx(5.5, abs=0.1)
-        and audio.std() > 0.15
-    )
+    assert duration == pytest.approx(15, abs=0.1)
+    assert start == pytest.approx(5.5, abs=0.1)
+    assert audio.std() > 0.15
     path.write_bytes(b"".join(parts)[:-1])
     assert "last Ogg page is incomplete" in reason(path)
 
@@ -210,15 +209,15 @@ KINDS = [
 
 @pytest.mark.parametrize("name, codec, how", KINDS, ids=[name for name, *_ in KINDS])
 def test_what_libsndfile_does_not_read_is_used(tmp_path, name, codec, how):
-    rate, path = 44100, tmp_path / name
+    rate = 44100
+    path = tmp_path / name
     encode(path, np.concatenate([tone(6, rate), np.zeros(6 * rate, "float32")]), codec, rate, **how)
     audio, start, duration = read_middle(path, 4, None)
-    assert duration == pytest.approx(12, abs=0.1) and start == pytest.approx(4, abs=0.1)
-    quiet = 44100 * 2 + 6000
-    assert (
-        audio[:80_000].std() == pytest.approx(0.218, abs=0.02)
-        and np.abs(audio[quiet:]).max() < 0.01
-    )
+    assert duration == pytest.approx(12, abs=0.1)
+    assert start == pytest.approx(4, abs=0.1)
+    assert audio[:80_000].std() == pytest.approx(0.218, abs=0.02)
+    quiet = rate * 2 + 6000
+    assert np.abs(audio[quiet:]).max() < 0.01
 
 
 def test_aac_after_a_tag(tmp_path):
@@ -298,20 +297,19 @@ def test_other_channels_are_averaged_to_the_bit(tmp_path, shares):
     [((0, 60, 150, 180), 30), ((120, 130), 110), ((0, 180), 75), ((0, 10), 0), ((175, 180), 150)],
 )
 def test_silence_in_the_middle(tmp_path, sounding, start):
-    path, seconds = tmp_path / "song.flac", np.arange(180 * 8000) / 8000
-    heard = sum((seconds >= a) & (seconds < b) for a, b in zip(sounding[::2], sounding[1::2]))
-    sf.write(path, tone(180, 8000) * heard, 8000)
+    path = tmp_path / "song.flac"
+    seconds = np.arange(180 * 8000) / 8000
+    spans = list(zip(sounding[::2], sounding[1::2]))
+    samples = tone(180, 8000) * sum((seconds >= a) & (seconds < b) for a, b in spans)
+    sf.write(path, samples, 8000)
     audio, found, duration = read_middle(path)
-    assert (found, duration) == (pytest.approx(start, abs=20), 180)
+    assert duration == 180
+    assert found == pytest.approx(start, abs=20)
     at = round(found * 8000)
-    assert (
-        np.abs(
-            read_middle(path, 30, None)[0] - (tone(180, 8000) * heard)[at : at + 30 * 8000]
-        ).max()
-        < 1e-4
-    )
-    loud = (np.abs(audio) > 1e-3).mean()
-    assert loud > 0.9 * min(30, max(b - a for a, b in zip(sounding[::2], sounding[1::2]))) / 30
+    error = read_middle(path, 30, None)[0] - samples[at : at + 30 * 8000]
+    assert np.abs(error).max() < 1e-4
+    longest = max(b - a for a, b in spans)
+    assert (np.abs(audio) > 1e-3).mean() > 0.9 * min(30, longest) / 30
 
 
 def test_silence_everywhere(tmp_path):
