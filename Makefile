@@ -1,10 +1,10 @@
-# make report: the whole report · make test: every test · make lab: JupyterLab · make help: the rest
+# make report: the whole report · make test: every test · make docs: the site · make help: the rest
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help report test old-processor lab env prepare publish lock clean
+.PHONY: help report test lint docs old-processor lab env prepare publish lock clean
 
 help:     ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 24
@@ -15,6 +15,13 @@ report: env  ## run the notebooks: tables, figures and one HTML report in data/r
 test: env  ## every test: notebooks, command line, a smoke run, the repository's own consistency
 	$(BIN)/nbdev_test --n_workers 2 --do_print --timing
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+lint: env  ## ruff over notebooks, module, tests and tools (its rules: pyproject.toml)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+docs: env  ## the documentation site in _docs, offline (to search it: python3 -m http.server -d _docs)
+	$(BIN)/python tools/site.py
 
 old-processor: env  ## does every package work on old processors? (needs qemu-user)
 	$(BIN)/python tools/old_processor.py $(ARGS)
@@ -43,4 +50,4 @@ lock: env  ## renew requirements.lock from settings.ini's ranges (needs uv)
 	$(BIN)/python tools/lock.py
 
 clean:  ## remove every run and cache (the environment stays)
-	rm -rf data/runs data/cache _proc
+	rm -rf data/runs data/cache _proc _docs

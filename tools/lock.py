@@ -16,7 +16,9 @@ if __name__ == "__main__":
     settings = ConfigParser()
     settings.read(ROOT / "settings.ini", encoding="utf-8")
     cfg = settings["DEFAULT"]
-    ranges = " ".join(cfg[f"{kind}requirements"] for kind in ("", "report_", "dev_")).split()
+    ranges = " ".join(
+        cfg[f"{kind}requirements"] for kind in ("", "report_", "dev_", "docs_")
+    ).split()
     wanted = [PINNED.get(r.split(">")[0], r) for r in ranges]
     command = [
         "uv",

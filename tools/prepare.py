@@ -1,4 +1,7 @@
-"After editing a notebook: export the module, clean the notebooks, and write README.md from nbs/index.ipynb."
+"""After editing a notebook: export the module, clean the notebooks, and write README.md.
+
+The README is nbs/index.ipynb; results.ipynb and usage.ipynb are run, and keep their outputs.
+"""
 
 import re
 import subprocess
@@ -12,35 +15,46 @@ from nbdev.clean import nbdev_clean
 from nbdev.doclinks import nbdev_export
 
 ROOT = Path(__file__).resolve().parent.parent
+NOTE = "<!-- Made from nbs/index.ipynb by `make prepare`: edit the notebook. -->\n\n"
+KEPT = ("results.ipynb", "usage.ipynb")  # read with their outputs, which cost seconds
+
+
+def executed(path: Path) -> nbformat.NotebookNode:
+    "A notebook, run where it stands."
+    notebook = nbformat.read(path, as_version=4)
+    runner = ExecutePreprocessor(kernel_name="python3")
+    runner.preprocess(notebook, {"metadata": {"path": path.parent}})
+    return notebook
 
 
 def readme() -> str:
-    "index.ipynb as Markdown: its prose, and what its code cells print (tables from figures/), with paths as seen from the top folder."
-    notebook = nbformat.read(ROOT / "nbs/index.ipynb", as_version=4)
-    ExecutePreprocessor(kernel_name="python3").preprocess(
-        notebook, {"metadata": {"path": ROOT / "nbs"}}
-    )
-    text, _ = MarkdownExporter(
+    "index.ipynb as Markdown: its prose, what its cells print, and paths as from the top folder."
+    exporter = MarkdownExporter(
         exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True
-    ).from_notebook_node(notebook)
-    lines = (line.rstrip() for line in text.replace("](../", "](").splitlines())
-    note = "<!-- Made from nbs/index.ipynb by `make prepare`: edit the notebook. -->\n\n"
-    return note + re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+    )
+    text, _ = exporter.from_notebook_node(executed(ROOT / "nbs/index.ipynb"))
+    text = re.sub(r'(\]\(|src=")\.\./', r"\1", text)
+    text = "\n".join(line.rstrip() for line in text.splitlines())
+    return NOTE + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def tidy(folder: Path) -> None:
-    "Imports in order, and the layout of ruff: of notebooks before they are exported, and of the module."
+    "Imports in order, and the layout of ruff."
     ruff = [sys.executable, "-m", "ruff"]
     subprocess.run([*ruff, "check", "--select", "I", "--fix", "--quiet", folder], check=True)
     subprocess.run([*ruff, "format", "--quiet", folder], check=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    "Everything that is made from notebooks, made anew."
     tidy(ROOT / "nbs")
     nbdev_export()
-    nbdev_clean()
     tidy(ROOT / "song_metric")
-    path, text = ROOT / "README.md", readme()
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-        print("README.md has been written anew from nbs/index.ipynb.")
+    for name in KEPT:
+        nbformat.write(executed(ROOT / "nbs" / name), ROOT / "nbs" / name)
+    nbdev_clean()
+    (ROOT / "README.md").write_text(readme(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
