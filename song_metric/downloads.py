@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = [
     "PASSING",
+    "WORDS",
     "USER_AGENT",
-    "KEPT",
-    "EXPIRED",
+    "Faults",
     "DownloadError",
     "Passing",
     "Later",
@@ -19,31 +19,33 @@ __all__ = [
     "refusal",
     "RateLimit",
     "Web",
-    "patiently",
-    "ask",
+    "be_patient",
+    "request",
     "fetch_json",
+    "is_whole",
+    "goes_on",
+    "save_pieces",
     "stream_to",
-    "download",
     "part_problem",
+    "download",
     "check_audio",
+    "find_faults",
+    "start_problem",
+    "compare_sums",
+    "Member",
     "safe_name",
+    "refuse_link",
     "zip_members",
     "tar_members",
-    "unpack",
+    "open_archive",
     "write_whole",
-    "fetch_files",
-    "noted_tracks",
-    "load_tracks",
-    "take_stock",
-    "check_tracks",
-    "fetch_track",
-    "track_or_reason",
-    "fetch_previews",
-    "note",
+    "write_members",
+    "require_room",
+    "unpack",
+    "fetch_file",
 ]
 
 # %% ../nbs/downloads.ipynb #downloads-002
-import json
 import os
 import random
 import re
@@ -53,12 +55,13 @@ import threading
 import time
 import zipfile
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from itertools import islice
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import httpx
 import tenacity
@@ -73,7 +76,7 @@ from .pages import duration
 
 # %% ../nbs/downloads.ipynb #downloads-005
 class DownloadError(Exception):
-    "Why something could not be fetched, in plain words. `status`: the server's status code, where it gave one."
+    "Why something could not be fetched, in plain words. `status`: the server's code, or None."
 
     def __init__(self, reason: str, status: int | None = None):
         super().__init__(reason)
@@ -89,23 +92,32 @@ class Passing(DownloadError):
 
 
 class Later(DownloadError):
-    "The server asks to wait longer than anybody would sit there: whoever asks on is refused longer."
+    "The server asks to wait longer than anybody would sit there: who asks on is refused longer."
 
 
-def plain_url(url) -> str:
+def plain_url(url: str) -> str:
     "An address without user, password, query and fragment: fit for a message."
     parts = httpx.URL(str(url))
-    return plain_text(
-        f"{parts.scheme}://{parts.host}{f':{parts.port}' if parts.port else ''}{parts.path}"
-    )
+    port = f":{parts.port}" if parts.port else ""
+    return plain_text(f"{parts.scheme}://{parts.host}{port}{parts.path}")
 
 
 # %% ../nbs/downloads.ipynb #downloads-007
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # status codes of failures that may pass
+WORDS = (  # where services put what they say of a failure
+    ("error", "message"),
+    ("error_description",),
+    ("error",),
+    ("message",),
+    ("detail",),
+)
 
 
 def retry_after(value: str | None) -> float | None:
-    "Seconds that a Retry-After header asks to wait: a number, or a date. RFC 9110, 10.2.3. None where it asks for nothing."
+    """Seconds that a Retry-After header asks to wait; None where it asks for nothing.
+
+    It is a number, or a date. RFC 9110, 10.2.3.
+    """
     if not value:
         return None
     if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
@@ -116,23 +128,24 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def text_at(answer, *keys: str) -> str:
+def text_at(answer: Any, *keys: str) -> str:
     "The text that `keys` lead to in nested JSON objects; '' where there is none."
     for key in keys:
         answer = answer.get(key) if isinstance(answer, dict) else None
     return answer if isinstance(answer, str) else ""
 
 
-def spoken(answer) -> str:
-    "What a service says of a failure, from its JSON answer: one line without what follows a question mark in addresses; '' where it says nothing."
-    places = [("error", "message"), ("error_description",), ("error",), ("message",), ("detail",)]
-    words = next(filter(None, (text_at(answer, *keys) for keys in places)), "")
-    return plain_text(re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", words)).rstrip(".")
+def spoken(answer: Any) -> str:
+    "What a service says of a failure in its JSON answer, in one line without keys; '' for nothing."
+    found = (text_at(answer, *keys) for keys in WORDS)
+    words = next(filter(None, found), "")
+    without_keys = re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", words)
+    return plain_text(without_keys).rstrip(".")
 
 
 # %% ../nbs/downloads.ipynb #downloads-008b
 def refused(status: int, words: str, wait: float | None = None) -> DownloadError:
-    "The failure that a status code stands for, in `words`. `wait`: the seconds that the server asks to wait."
+    "The failure that a status code stands for. `wait`: the seconds that the server asks to wait."
     if status not in PASSING:
         return DownloadError(words, status)
     asked = f"; it asks to wait {duration(wait)}" if wait else ""
@@ -140,7 +153,7 @@ def refused(status: int, words: str, wait: float | None = None) -> DownloadError
 
 
 def refusal(response: httpx.Response) -> DownloadError | None:
-    "What is wrong with an answer, by its status code and in the service's own words; None for a success."
+    "What is wrong with an answer, in the service's own words; None for a success."
     if response.is_success:
         return None
     try:
@@ -148,8 +161,10 @@ def refusal(response: httpx.Response) -> DownloadError | None:
     except (ValueError, RecursionError, httpx.ResponseNotRead):
         said = ""
     words = f"the server answers {response.status_code} {response.reason_phrase}".strip()
+    if said:
+        words += f": {said}"
     wait = retry_after(response.headers.get("retry-after"))
-    return refused(response.status_code, f"{words}: {said}" if said else words, wait)
+    return refused(response.status_code, words, wait)
 
 
 # %% ../nbs/downloads.ipynb #downloads-010
@@ -157,7 +172,9 @@ class RateLimit:
     "At most `requests` in any `seconds`, whichever thread asks."
 
     def __init__(self, requests: int, seconds: float):
-        self.times, self.seconds, self.lock = deque(maxlen=requests), seconds, threading.Lock()
+        self.times = deque(maxlen=requests)
+        self.seconds = seconds
+        self.lock = threading.Lock()
 
     def wait(self) -> None:
         "Return when it is this request's turn."
@@ -173,7 +190,11 @@ USER_AGENT = f"song_metric/{__version__} (research on music similarity)"
 
 @dataclass
 class Web:
-    "How to ask: tries of each request, first and longest pause between them in seconds, seconds without a byte until a connection counts as broken, rate."
+    """How to ask.
+
+    `attempts`: tries of each request. `pause`, `longest`: first and longest pause between them, in
+    seconds. `timeout`: seconds without a byte until a connection counts as broken. `limit`: rate.
+    """
 
     attempts: int = 8
     pause: float = 1.0
@@ -191,16 +212,21 @@ class Web:
         )
 
 
-def patiently(web: Web, once):
-    "`once()`, again after each `Passing` failure, until it succeeds or the tries are used up; the last failure is raised, as `Later` where the server asks for more than the longest pause."
+# %% ../nbs/downloads.ipynb #downloads-012b
+def be_patient(web: Web, once: Callable[[], Any]) -> Any:
+    """What `once()` returns, called again after each `Passing` failure as often as `web` says.
 
-    def pause(state):
-        error, most = state.outcome.exception(), web.pause * 2 ** (state.attempt_number - 1)
-        return min(
-            web.longest, error.after if error.after is not None else random.uniform(most / 2, most)
-        )
+    The last failure is raised, as `Later` where the server asks for more than the longest pause.
+    """
 
-    def attempt():
+    def pause(state: tenacity.RetryCallState) -> float:
+        wait = state.outcome.exception().after
+        if wait is None:
+            most = web.pause * 2 ** (state.attempt_number - 1)
+            wait = random.uniform(most / 2, most)
+        return min(web.longest, wait)
+
+    def attempt() -> Any:
         try:
             return once()
         except Passing as error:
@@ -218,7 +244,7 @@ def patiently(web: Web, once):
 
 
 # %% ../nbs/downloads.ipynb #downloads-015
-def ask(web: Web, method: str, url: str, **options) -> httpx.Response:
+def request(web: Web, method: str, url: str, **options: Any) -> httpx.Response:
     "One request and its answer; a `DownloadError` where it fails."
     if web.limit:
         web.limit.wait()
@@ -235,12 +261,18 @@ def ask(web: Web, method: str, url: str, **options) -> httpx.Response:
     return response
 
 
-def fetch_json(web: Web, url: str, *, check=None, method: str = "GET", **options) -> dict:
-    "The JSON object at an address, tried with patience. `check` may look at it and raise a `DownloadError`, since some services report failures in an answer of status 200."
+def fetch_json(
+    web: Web, url: str, *, check: Callable | None = None, method: str = "GET", **options: Any
+) -> dict:
+    """The JSON object at an address, tried with patience.
 
-    def once():
+    `check` may look at it and raise a `DownloadError`, since some services report failures in an
+    answer of status 200.
+    """
+
+    def once() -> dict:
         try:
-            answer = ask(web, method, url, **options).json()
+            answer = request(web, method, url, **options).json()
         except (ValueError, RecursionError):
             raise Passing(f"{plain_url(url)} answers with something that is no JSON") from None
         if not isinstance(answer, dict):
@@ -249,50 +281,60 @@ def fetch_json(web: Web, url: str, *, check=None, method: str = "GET", **options
             check(answer)
         return answer
 
-    return patiently(web, once)
+    return be_patient(web, once)
 
 
 # %% ../nbs/downloads.ipynb #downloads-017
-def stream_to(web: Web, url: str, part: Path, bar=None) -> None:
-    "Fetch an address into the file `part`, after what it holds already; a `DownloadError` where that fails."
+def is_whole(response: httpx.Response, have: int) -> bool:
+    "Whether an answer says that nothing follows the first `have` bytes."
+    complete = f"bytes */{have}"
+    return response.status_code == 416 and response.headers.get("content-range") == complete
+
+
+def goes_on(response: httpx.Response, have: int) -> bool:
+    """Whether an answer sends what follows the first `have` bytes, and not all of it anew.
+
+    A `DownloadError` where it sends neither.
+    """
+    if response.is_error and len(response.headers.get("content-length", "")) < 6:
+        response.read()  # what it says
+    if response.status_code == 416:
+        raise Passing("the server has no such part of it", 416, 0)
+    if wrong := refusal(response):
+        raise wrong
+    if response.status_code != 206:
+        return False
+    if not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
+        raise Passing("the server sends another part than the one asked for")
+    return True
+
+
+def save_pieces(web: Web, response: httpx.Response, file: BinaryIO, bar: tqdm) -> None:
+    "Write what an answer brings, piece by piece."
+    for piece in response.iter_bytes(1 << 16):
+        file.write(piece)
+        bar.update(len(piece))
+        if web.stopped.is_set():
+            raise DownloadError("interrupted")
+
+
+# %% ../nbs/downloads.ipynb #downloads-017b
+def stream_to(web: Web, url: str, part: Path, bar: tqdm) -> None:
+    "Fetch an address into the file `part`, after what it holds; a `DownloadError` if that fails."
     have = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
     try:
-        with web.client.stream(
-            "GET", url, headers={"Range": f"bytes={have}-"} if have else {}
-        ) as response:
-            if (
-                response.status_code == 416
-                and response.headers.get("content-range") == f"bytes */{have}"
-            ):
-                return  # it was all there
+        with web.client.stream("GET", url, headers=headers) as response:
+            if is_whole(response, have):
+                return
             if response.status_code == 416:
                 part.unlink()
-            if response.is_error and len(response.headers.get("content-length", "")) < 6:
-                response.read()  # what it says
-            if wrong := refusal(response):
-                raise (
-                    Passing("the server has no such part of it", 416, 0)
-                    if wrong.status == 416
-                    else wrong
-                )
-            more = response.status_code == 206 and response.headers.get(
-                "content-range", ""
-            ).startswith(f"bytes {have}-")
-            if response.status_code == 206 and not more:
-                raise Passing("the server sends another part than the one asked for")
-            if bar is not None:
-                bar.total, bar.n = (
-                    have * more + int(response.headers.get("content-length", 0)) or None,
-                    have * more,
-                )
-                bar.refresh()
+            more = goes_on(response, have)
+            bar.n = have if more else 0
+            bar.total = bar.n + int(response.headers.get("content-length", 0)) or None
+            bar.refresh()
             with open(part, "ab" if more else "wb") as file:
-                for piece in response.iter_bytes(1 << 16):
-                    file.write(piece)
-                    if bar is not None:
-                        bar.update(len(piece))
-                    if web.stopped.is_set():
-                        raise DownloadError("interrupted")
+                save_pieces(web, response, file, bar)
     except httpx.TransportError as error:
         raise Passing(f"the connection broke off ({type(error).__name__})") from None
     except httpx.DecodingError:
@@ -300,58 +342,76 @@ def stream_to(web: Web, url: str, part: Path, bar=None) -> None:
     except httpx.InvalidURL:
         raise DownloadError(f"{plain_url(url)} is no address") from None
     except OSError as error:
+        problem = f"{part.with_suffix('').name} cannot be written ({error.strerror or error})"
         raise RunError(
-            f"{part.with_suffix('').name} cannot be written ({error.strerror or error}): make room on the disk, or name another folder, and run the same command again."
+            f"{problem}: make room on the disk, or name another folder, "
+            "and run the same command again."
         ) from None
 
 
 # %% ../nbs/downloads.ipynb #downloads-018
+def part_problem(part: Path, checksum: str, check: Callable | None) -> str:
+    "What is wrong with a file that has just arrived, in words; '' where nothing is."
+    algorithm, _, expected = checksum.lower().rpartition(":")
+    if expected:
+        found = file_digest(part, algorithm or "sha256")
+        if found != expected:
+            return (
+                f"its checksum is {found[:12]}…, and {expected[:12]}… is expected: "
+                "damaged on the way, or no longer the published file"
+            )
+    try:
+        if check:
+            check(part)
+    except (AudioError, DownloadError) as error:
+        return str(error)
+    return ""
+
+
+# %% ../nbs/downloads.ipynb #downloads-018b
 def download(
     web: Web,
     url: str,
-    path,  # where the file goes
-    checksum: str = "",  # such as `sha1:ade154f7…`; '' where none is published
-    check=None,  # looks at the finished file, and raises an exception with the reason where it is not what it should be
-    bar=None,  # a tqdm bar of bytes
-) -> Path:  # the file
-    "Fetch a file: whole and checked under its name, or not at all, and then a `DownloadError` says why."
-    path, wrong = Path(path), []
+    path: Path | str,
+    checksum: str = "",
+    check: Callable | None = None,
+    bar: tqdm | None = None,
+) -> Path:
+    """Fetch a file: whole and checked under its name, or not at all.
+
+    `checksum`: such as `sha1:ade154f7…`, '' where none is published. `check`: looks at the finished
+    file, and raises an exception with the reason where it is not what it should be. `bar`: counts
+    bytes. A `DownloadError` says why there is no file.
+    """
+    path = Path(path)
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    algorithm, _, expected = checksum.rpartition(":")
+    bar = tqdm(disable=True) if bar is None else bar
+    problems = []
 
-    def once():
+    def once() -> None:
         if not checksum:
             part.unlink(missing_ok=True)
         stream_to(web, url, part, bar)
-        problem = part_problem(part, algorithm, expected, check)
+        problem = part_problem(part, checksum, check)
         if not problem:
-            return os.replace(part, path)
+            os.replace(part, path)
+            return
         part.unlink(missing_ok=True)
-        wrong.append(problem)
-        raise (DownloadError if checksum and len(wrong) > 1 else Passing)(problem, 200)
+        problems.append(problem)
+        final = checksum and len(problems) > 1
+        raise DownloadError(problem, 200) if final else Passing(problem, 200)
 
     try:
-        patiently(web, once)
+        be_patient(web, once)
     finally:
         if not checksum:
             part.unlink(missing_ok=True)  # nothing could be made of it later
     return path
 
 
-def part_problem(part, algorithm, expected, check) -> str:
-    "What is wrong with a file that has just arrived, in words; '' where nothing is."
-    if expected and (found := file_digest(part, algorithm or "sha256")) != expected.lower():
-        return f"its checksum is {found[:12]}…, and {expected[:12].lower()}… is expected: damaged on the way, or no longer the published file"
-    try:
-        check and check(part)
-    except (AudioError, DownloadError) as error:
-        return str(error)
-    return ""
-
-
 # %% ../nbs/downloads.ipynb #downloads-020
-def check_audio(path) -> None:
+def check_audio(path: Path | str) -> None:
     "An `AudioError` where a file holds no whole sound."
     kind, name = looks_like(file_start(path))
     if kind == "other":
@@ -359,355 +419,192 @@ def check_audio(path) -> None:
     with open_sound(path) as sound:
         if sound.frames <= 0:
             raise AudioError("empty: its header promises no sound")
-        cut = (
-            "" if sound.format == "MP3" else missing_end(path, sound)
-        )  # its decoder would talk to the terminal from every thread; the catalog decodes it
-        if cut:
+        if sound.format == "MP3":
+            return  # its decoder would talk to the terminal from every thread; the catalog does it
+        if cut := missing_end(path, sound):
             raise AudioError(f"truncated or damaged: {cut}")
 
 
+# %% ../nbs/downloads.ipynb #downloads-021c
+Faults = tuple[list[dict], list[dict]]  # missing and invalid files (path, reason)
+
+
+def find_faults(files: Iterable[tuple[str, Path]], problem: Callable[[str, Path], str]) -> Faults:
+    """(missing, invalid) files (path, reason) of the `files`, given as (name, path).
+
+    `problem`: says of a file (name, path) what is wrong with it, '' where nothing is.
+    """
+    missing = []
+    invalid = []
+    for name, path in files:
+        if not path.is_file():
+            missing.append(dict(path=name, reason="there is no such file"))
+        elif reason := problem(name, path):
+            invalid.append(dict(path=name, reason=reason))
+    return missing, invalid
+
+
+def start_problem(name: str, path: Path) -> str:
+    "Why a file is no sound, by its first bytes; '' where it starts like one."
+    try:
+        kind, looks = looks_like(file_start(path))
+    except AudioError as error:
+        return str(error)
+    return "" if kind == "audio" else f"not audio: {looks or 'of no known kind'}"
+
+
+def compare_sums(files: dict[str, Path], sums: dict[str, str], noted: str) -> Faults:
+    """(missing, invalid) files of {name: path}, by their SHA-256 {name: checksum}.
+
+    `noted`: where the checksums stand, in words. A file without checksum need only be there.
+    """
+
+    def problem(name: str, path: Path) -> str:
+        expected = sums[name].lower()
+        if not expected or file_digest(path) == expected:
+            return ""
+        return f"its checksum is not the one {noted}"
+
+    return find_faults(files.items(), problem)
+
+
 # %% ../nbs/downloads.ipynb #downloads-023
+@dataclass(frozen=True)
+class Member:
+    "A file in an archive: its name, its size in bytes, and how it is opened."
+
+    name: str
+    size: int
+    open: Callable[[], BinaryIO]
+
+
 def safe_name(name: str) -> str:
     "The name of an archive's member, if it stays inside the folder; a `RunError` otherwise."
     parts = PurePosixPath(name).parts
-    if (
-        name.startswith(("/", "\\"))
-        or "\\" in name
-        or "\0" in name
-        or ".." in parts
-        or re.match(r"[A-Za-z]:", name)
-        or not parts
-    ):
+    elsewhere = re.match(r"/|[A-Za-z]:", name) or re.search(r"[\\\0]", name)
+    if elsewhere or ".." in parts or not parts:
         raise RunError(
-            f"The archive holds {plain_text(name, 80)!r}, a name that leads out of the folder: it was made to do harm, or is broken, and nothing of it was unpacked."
+            f"The archive holds {plain_text(name, 80)!r}, a name that leads out of the folder: "
+            "it was made to do harm, or is broken, and nothing of it was unpacked."
         )
     return "/".join(parts)
 
 
-def zip_members(archive) -> dict:
-    "{name: (size, how to open it)} of the files in a zip archive; a `RunError` for names that lead out of the folder, and for links."
-    found = {}
+def refuse_link(kind: str, name: str) -> RunError:
+    "The refusal of an archive that holds something else than files and folders."
+    return RunError(
+        f"The archive holds {kind}, {plain_text(name, 80)!r}: nothing of it was unpacked."
+    )
+
+
+# %% ../nbs/downloads.ipynb #downloads-023b
+def zip_members(archive: zipfile.ZipFile) -> list[Member]:
+    "The files in a zip archive; a `RunError` for names that lead out of the folder, and links."
+    found = []
     for info in archive.infolist():
-        if info.is_dir() and safe_name(info.filename):
+        name = safe_name(info.filename)
+        if info.is_dir():
             continue
         if (info.external_attr >> 28) == 0o12:
-            raise RunError(
-                f"The archive holds a link, {plain_text(info.filename, 80)!r}: nothing of it was unpacked."
-            )
-        found[safe_name(info.filename)] = (info.file_size, lambda info=info: archive.open(info))
+            raise refuse_link("a link", info.filename)
+        found.append(Member(name, info.file_size, partial(archive.open, info)))
     return found
 
 
-def tar_members(archive) -> dict:
-    "The same for a tar archive."
-    found = {}
+def tar_members(archive: tarfile.TarFile) -> list[Member]:
+    "The files in a tar archive; a `RunError` for names that lead out of the folder, and links."
+    found = []
     for info in archive:
-        if info.isdir() and (info.name in (".", "./") or safe_name(info.name)):
+        if info.isdir() and info.name in (".", "./"):
+            continue
+        name = safe_name(info.name)
+        if info.isdir():
             continue
         if not info.isfile():
-            raise RunError(
-                f"The archive holds a link or a device, {plain_text(info.name, 80)!r}: nothing of it was unpacked."
-            )
-        found[safe_name(info.name)] = (info.size, lambda info=info: archive.extractfile(info))
+            raise refuse_link("a link or a device", info.name)
+        found.append(Member(name, info.size, partial(archive.extractfile, info)))
     return found
+
+
+def open_archive(path: Path | str) -> tuple[Any, Callable]:
+    "An open zip or tar file, and what lists its members; a `RunError` where it is neither."
+    try:
+        if zipfile.is_zipfile(path):
+            return zipfile.ZipFile(path), zip_members
+        return tarfile.open(path), tar_members
+    except (OSError, tarfile.TarError, EOFError) as error:
+        problem = f"{Path(path).name} is no archive that can be read ({plain_text(error)})"
+        raise RunError(f"{problem}: fetch it again.") from None
 
 
 # %% ../nbs/downloads.ipynb #downloads-024
-def unpack(
-    archive,  # a zip or tar file
-    folder,  # where its files go
-    wanted=lambda name: True,  # which of them
-) -> list[dict]:  # damaged members (path, reason)
-    "Unpack an archive; what is there in full size stays. A `RunError` where it is no archive, unsafe, or larger than the disk has room for."
-    folder, bad = Path(folder), []
-    try:
-        opened, members = (
-            (zipfile.ZipFile(archive), zip_members)
-            if zipfile.is_zipfile(archive)
-            else (tarfile.open(archive), tar_members)
-        )
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise RunError(
-            f"{Path(archive).name} is no archive that can be read ({plain_text(error)}): fetch it again."
-        ) from None
-    with opened:
-        todo = {
-            name: value
-            for name, value in members(opened).items()
-            if wanted(name)
-            and not ((folder / name).is_file() and (folder / name).stat().st_size == value[0])
-        }
-        need, free = (
-            sum(size for size, _ in todo.values()),
-            shutil.disk_usage(folder.parent if not folder.exists() else folder).free,
-        )
-        if need > free:
-            raise RunError(
-                f"{Path(archive).name} takes {need / 1e9:.1f} GB unpacked, and {folder} has {free / 1e9:.1f} GB left: make room."
-            )
-        with tqdm(
-            total=need,
-            desc=f"unpacking {Path(archive).name}, {len(todo)} files",
-            unit="B",
-            unit_scale=True,
-            mininterval=1,
-            delay=0.5,
-        ) as bar:
-            for name, (size, opening) in todo.items():
-                try:
-                    write_whole(folder / name, opening)
-                except (
-                    OSError,
-                    EOFError,
-                    zipfile.BadZipFile,
-                    tarfile.TarError,
-                    ValueError,
-                ) as error:
-                    bad.append(
-                        dict(path=name, reason=f"damaged in the archive: {plain_text(error)}")
-                    )
-                bar.update(size)
-    return bad
-
-
-def write_whole(path: Path, opening) -> None:
-    "Copy an open file to `path`, under a passing name first."
+def write_whole(path: Path, member: Member) -> None:
+    "Copy a member of an archive to `path`, under a passing name first."
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with opening() as source, open(part, "wb") as target:
+    with member.open() as source, open(part, "wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     os.replace(part, path)
 
 
-# %% ../nbs/downloads.ipynb #downloads-027
-def fetch_files(web: Web, files: list[tuple], folder) -> list[Path]:
-    "Fetch (address, name, checksum) each into `folder`; what is there with the right checksum stays. A `DownloadError` names the file that cannot be had."
-    paths = []
-    for number, (url, name, checksum) in enumerate(files, 1):
-        path, (algorithm, _, expected) = Path(folder) / name, checksum.rpartition(":")
-        if not (path.exists() and expected and file_digest(path, algorithm) == expected):
-            with tqdm(
-                desc=f"{name} ({number} of {len(files)})", unit="B", unit_scale=True, mininterval=1
-            ) as bar:
-                try:
-                    download(web, url, path, checksum, bar=bar)
-                except DownloadError as error:
-                    raise DownloadError(
-                        f"{name} cannot be fetched from {plain_url(url)}: {error}", error.status
-                    ) from None
-        paths.append(path)
-    return paths
+def write_members(members: list[Member], folder: Path, title: str) -> list[dict]:
+    "Write an archive's members to a folder; what is damaged (path, reason) comes back."
+    damaged = []
+    need = sum(member.size for member in members)
+    bytes_bar = dict(unit="B", unit_scale=True, mininterval=1, delay=0.5)
+    with tqdm(total=need, desc=f"{title}, {len(members)} files", **bytes_bar) as bar:
+        for member in members:
+            try:
+                write_whole(folder / member.name, member)
+            except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
+                reason = f"damaged in the archive: {plain_text(error)}"
+                damaged.append(dict(path=member.name, reason=reason))
+            bar.update(member.size)
+    return damaged
 
 
-# %% ../nbs/downloads.ipynb #downloads-029
-KEPT = ("song_id", "genre", "artist", "album", "title", "licence")
-
-
-def noted_tracks(folder) -> list[dict]:
-    "The rows of `tracks.jsonl`, the last one of each song. Half a line, left by an interruption, counts for nothing."
-    path, rows = Path(folder) / "tracks.jsonl", {}
-    for line in (
-        path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
-    ):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and {"song_id", "file", "bytes", "sha256"} <= set(row):
-            rows[row["song_id"]] = row
-    return list(rows.values())
-
-
-def load_tracks(folder) -> dict[str, dict]:
-    "{song_id: row} of the finished files in a folder: those that are there with the size noted."
-
-    def there(file, row):
-        return file.is_file() and file.stat().st_size == row["bytes"]
-
-    return {
-        row["song_id"]: row
-        for row in noted_tracks(folder)
-        if there(Path(folder) / row["file"], row)
-    }
-
-
-def take_stock(folder) -> dict[str, dict]:
-    "`load_tracks` of those with the checksum noted. The others are removed, from the folder and from `tracks.jsonl`: their place is free."
-    rows, whole = noted_tracks(folder), {}
-    for row in rows:
-        file = Path(folder) / row["file"]
-        if file.is_file() and file_digest(file) == row["sha256"]:
-            whole[row["song_id"]] = row
-        else:
-            file.unlink(missing_ok=True)
-    if len(whole) < len(rows):
-        aside = Path(folder) / "tracks.jsonl.part"
-        aside.write_text(
-            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in whole.values()),
-            encoding="utf-8",
+# %% ../nbs/downloads.ipynb #downloads-024b
+def require_room(need: int, folder: Path, name: str) -> None:
+    "A `RunError` where a folder's disk has less than the `need` bytes that the file `name` takes."
+    free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
+    if need > free:
+        need_gb, free_gb = (f"{size / 1e9:.1f} GB" for size in (need, free))
+        raise RunError(
+            f"{name} takes {need_gb} unpacked, and {folder} has {free_gb} left: make room."
         )
-        os.replace(aside, Path(folder) / "tracks.jsonl")
-    return whole
 
 
-def check_tracks(folder) -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason) of all that `tracks.jsonl` notes: not there, or with another checksum."
-    missing, invalid = [], []
-    if not (Path(folder) / "tracks.jsonl").exists():
-        raise RunError(f"Nothing has been fetched to {folder}: there is no tracks.jsonl.")
-    for row in noted_tracks(folder):
-        if not (Path(folder) / row["file"]).is_file():
-            missing.append(dict(path=row["file"], reason="there is no such file"))
-        elif file_digest(Path(folder) / row["file"]) != row["sha256"]:
-            invalid.append(
-                dict(
-                    path=row["file"], reason="its checksum is not the one noted when it was fetched"
-                )
-            )
-    return missing, invalid
+def unpack(
+    archive: Path | str, folder: Path | str, wanted: Callable[[str], bool] | None = None
+) -> list[dict]:
+    """Unpack a zip or tar file; what is there in full size stays. Damaged members come back.
+
+    `wanted`: which of the names. A `RunError` where it is no archive, unsafe, or larger than the
+    disk has room for.
+    """
+    folder = Path(folder)
+    name = Path(archive).name
+    opened, members = open_archive(archive)
+    with opened:
+        todo = []
+        for member in members(opened):
+            path = folder / member.name
+            there = path.is_file() and path.stat().st_size == member.size
+            if not there and (wanted is None or wanted(member.name)):
+                todo.append(member)
+        require_room(sum(member.size for member in todo), folder, name)
+        return write_members(todo, folder, f"unpacking {name}")
 
 
-# %% ../nbs/downloads.ipynb #downloads-030
-EXPIRED = (
-    200,
-    400,
-    401,
-    403,
-    404,
-    410,
-)  # how links answer that hold no more: some with a page and status 200
-
-
-def fetch_track(web: Web, track: dict, folder, renew=None) -> dict:
-    "Fetch one preview; the row for `tracks.jsonl`, or a `DownloadError`. `renew` gives a track's link anew when it has expired."
-    song_id = str(track["song_id"])
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", song_id):
-        raise DownloadError("its id is none that could name a file")
-    if not track.get("url"):
-        raise DownloadError("no preview: the service gives none for this track")
-    file = (
-        f"{re.sub(r'[^a-z0-9]+', '-', track['genre'].lower()).strip('-') or 'genre'}/{song_id}.mp3"
-    )
-    try:
-        download(web, track["url"], Path(folder) / file, check=check_audio)
-    except DownloadError as error:
-        url = renew(track) if renew and error.status in EXPIRED else None
-        if not url:
-            raise
-        download(web, url, Path(folder) / file, check=check_audio)
-    path = Path(folder) / file
-    return {
-        **{name: plain_text(track.get(name) or "") for name in KEPT},
-        "song_id": song_id,
-        "file": file,
-        "bytes": path.stat().st_size,
-        "sha256": file_digest(path),
-    }
-
-
-def track_or_reason(web: Web, track: dict, folder, renew=None) -> tuple[dict | None, str]:
-    "(`fetch_track`'s row, '') or (None, the reason). `web.later` keeps a server's wish to be left alone."
-    if web.later:
-        return None, f"not asked for: {web.later}"
-    try:
-        return fetch_track(web, track, folder, renew), ""
-    except DownloadError as error:
-        if isinstance(error, Later):
-            web.later = str(error)
-        return None, str(error)
-
-
-# %% ../nbs/downloads.ipynb #downloads-031
-def fetch_previews(
-    web: Web,
-    folder,  # where the files go: one subfolder a genre
-    genres: list[str],
-    songs_per_genre: int,
-    candidates,  # a function: genre → tracks, as dictionaries (song_id, url, genre, artist, album, title, licence), as many as the service has
-    renew=None,  # a function: track → its link anew, or None
-    workers: int = 4,  # downloads side by side
-) -> tuple[
-    dict[str, dict], list[dict]
-]:  # finished songs by song_id; what could not be had (path, reason; `replaced` where another song has taken its place)
-    "Fetch previews until each genre has its number, or the service no more tracks. Interrupted and called again, it fetches only what is not there."
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    done, missing, tried, web.later = take_stock(folder), [], set(), ""
-    have = {genre: sum(row["genre"] == genre for row in done.values()) for genre in genres}
-    with (
-        open(Path(folder) / "tracks.jsonl", "a", encoding="utf-8") as log,
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(
-            total=len(genres) * songs_per_genre,
-            initial=sum(have.values()),
-            desc="previews",
-            unit="file",
-            mininterval=1,
-        ) as bar,
-    ):
-        log.write("\n")  # ends what an interruption may have left
+# %% ../nbs/downloads.ipynb #downloads-027
+def fetch_file(web: Web, url: str, path: Path, checksum: str, title: str) -> None:
+    "Fetch a file, with a bar; what is there with the right checksum stays."
+    algorithm, _, expected = checksum.rpartition(":")
+    if expected and path.exists() and file_digest(path, algorithm) == expected:
+        return
+    with tqdm(desc=title, unit="B", unit_scale=True, mininterval=1) as bar:
         try:
-            for genre in genres:
-                source = (
-                    track
-                    for track in candidates(genre)
-                    if str(track["song_id"]) not in done
-                    and not (str(track["song_id"]) in tried or tried.add(str(track["song_id"])))
-                )
-                try:
-                    while (
-                        not web.later
-                        and have[genre] < songs_per_genre
-                        and (
-                            some := list(
-                                islice(source, min(songs_per_genre - have[genre], 4 * workers))
-                            )
-                        )
-                    ):
-                        for track, (row, reason) in zip(
-                            some,
-                            pool.map(
-                                lambda track: track_or_reason(web, track, folder, renew), some
-                            ),
-                        ):
-                            if row is None:
-                                missing.append(
-                                    dict(path=f"{genre}/{track['song_id']}", reason=reason)
-                                )
-                            else:
-                                have[genre] += note(log, done, row, bar)
-                        bar.set_postfix_str(
-                            f"{sum(row['bytes'] for row in done.values()) / 1e6:.1f} MB",
-                            refresh=False,
-                        )
-                except DownloadError as error:
-                    missing.append(
-                        dict(path=genre, reason=f"the list of its tracks broke off: {error}")
-                    )
-                    if isinstance(error, Later):
-                        web.later = str(error)
-                wait = "; nothing more was asked for" if web.later else ""
-                if have[genre] < songs_per_genre:
-                    missing.append(
-                        dict(
-                            path=genre,
-                            reason=f"too few songs: {have[genre]} of {songs_per_genre} could be had{wait}",
-                        )
-                    )
-                else:
-                    missing = [
-                        dict(row, replaced=True) if row["path"].startswith(f"{genre}/") else row
-                        for row in missing
-                    ]
-        except BaseException:  # Ctrl-C: threads that wait to try again give up at once
-            web.stopped.set()
-            raise
-    return done, missing
-
-
-def note(log, done: dict, row: dict, bar) -> bool:
-    "Write down that a file is there, where a kill cannot take it back. Always True: one more."
-    log.write(json.dumps(row, ensure_ascii=False) + "\n")
-    log.flush()
-    done[row["song_id"]] = row
-    bar.update()
-    return True
+            download(web, url, path, checksum, bar=bar)
+        except DownloadError as error:
+            where = f"{path.name} cannot be fetched from {plain_url(url)}"
+            raise DownloadError(f"{where}: {error}", error.status) from None

@@ -23,13 +23,12 @@ from song_metric.downloads import (
     DownloadError,
     Web,
     check_audio,
-    check_tracks,
     download,
-    load_tracks,
     unpack,
 )
 from song_metric.files import RunError
 from song_metric.sources import deezer, spotify, table
+from song_metric.sources._previews import check_tracks, load_tracks
 
 ALL = dict.fromkeys(("429", "500", "503", "cut", "short", "page", "expired", "null", "quota"), 0.2)
 QUICK = dict(attempts=60, pause=0.002, longest=0.02)

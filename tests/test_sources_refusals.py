@@ -164,7 +164,7 @@ def test_a_list_that_leads_back_to_itself(tmp_path):
     with Server() as server:
         again = dict(data=[dict(id=152_001, name="A")], next=f"{server.base}{path}")
         server.answers[path] = lambda query: (again, 200, {})
-        assert len(list(deezer.entries(Web(**QUICK), f"{server.base}{path}"))) == 1
+        assert len(list(deezer.list_entries(Web(**QUICK), f"{server.base}{path}"))) == 1
 
 
 def test_odd_tracks_of_deezer():

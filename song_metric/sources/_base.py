@@ -13,6 +13,7 @@ __all__ = [
     "require_data",
     "check_request",
     "ask",
+    "split_names",
     "sources",
     "get_source",
 ]
@@ -157,6 +158,13 @@ def check_request(source: Source, act: str, data: Path | str, given: dict) -> di
 def ask(source: Source, act: str, data: Path | str = "", **given: Any) -> Any:
     "What an act's function returns, asked with arguments that have been checked."
     return getattr(source, act)(**check_request(source, act, data, given))
+
+
+# %% ../../nbs/sources/base.ipynb #base-021c
+def split_names(text: str) -> list[str]:
+    "The names in a text, parted by commas."
+    names = (name.strip() for name in text.split(","))
+    return [name for name in names if name]
 
 
 # %% ../../nbs/sources/base.ipynb #base-023

@@ -5,18 +5,21 @@
 # %% auto #0
 __all__ = [
     "BASE",
+    "BUSY",
+    "NO_DATA",
     "SOURCE",
     "check_answer",
-    "entries",
+    "list_entries",
     "find_genres",
     "track_row",
+    "most_played",
     "genre_tracks",
+    "renew_link",
     "fetch",
-    "fetched_songs",
-    "check_fetched",
 ]
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-004
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice, zip_longest
 
@@ -25,25 +28,23 @@ from song_metric.downloads import (
     Passing,
     RateLimit,
     Web,
-    check_tracks,
     fetch_json,
-    fetch_previews,
-    load_tracks,
     spoken,
     text_at,
 )
 
-from ..catalog import checked_songs
 from ..files import RunError
 from ..names import plain_text, same_name
 from ..runs import source_folder
-from ._base import Looking, Source
-
-# %% ../../nbs/sources/deezer.ipynb #deezer-005
-BASE = "https://api.deezer.com"
-
+from ._base import Source, split_names
+from ._previews import Previews, check_fetched, fetch_previews, fetched_songs
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-007
+BASE = "https://api.deezer.com"
+BUSY = (4, 700)  # codes of failures that pass
+NO_DATA = 800
+
+
 def check_answer(answer: dict) -> None:
     "A `DownloadError` for an answer that tells of a failure."
     error = answer.get("error")
@@ -51,41 +52,47 @@ def check_answer(answer: dict) -> None:
         return
     code = error.get("code") if isinstance(error, dict) else None
     said = spoken(answer) or text_at(error, "type") or "an error without words"
-    kind = Passing if code in (4, 700) else DownloadError
-    raise kind(f"Deezer answers: {said} (code {plain_text(code)})", 404 if code == 800 else None)
+    kind = Passing if code in BUSY else DownloadError
+    status = 404 if code == NO_DATA else None
+    raise kind(f"Deezer answers: {said} (code {plain_text(code)})", status)
 
 
-def entries(web: Web, url: str, **params):
-    "Yield the entries of a list, page after page."
+def list_entries(web: Web, url: str, **params: int) -> Iterator[dict]:
+    "Yield the entries of a list, page after page. One that leads back to itself has ended."
     asked = set()
-    while url and url not in asked:  # a list that leads back to itself has ended
+    while url and url not in asked:
         asked.add(url)
         page = fetch_json(web, url, check=check_answer, params=params or None)
-        data = page.get("data") if isinstance(page.get("data"), list) else []
-        yield from (
-            entry for entry in data if isinstance(entry, dict) and entry.get("id") is not None
-        )
-        url, params = text_at(page, "next"), {}
+        entries = page.get("data")
+        for entry in entries if isinstance(entries, list) else []:
+            if isinstance(entry, dict) and entry.get("id") is not None:
+                yield entry
+        url = text_at(page, "next")
+        params = {}
 
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-009
 def find_genres(web: Web, base: str, wanted: str) -> dict[str, int]:
-    "{name: id} of the genres named in a text, parted by commas; all where it is empty. A `RunError` that lists those there are, for a name that is none of them."
-    found = [
-        (plain_text(text_at(genre, "name")), genre["id"]) for genre in entries(web, f"{base}/genre")
-    ]
-    known = {
-        name: number for name, number in found if name and number != 0
-    }  # 0 stands for all of them
+    """{name: id} of the genres named in a text, parted by commas; all where it is empty.
+
+    A `RunError` that lists those there are, for a name that is none of them.
+    """
+    known = {}
+    for genre in list_entries(web, f"{base}/genre"):
+        name = plain_text(text_at(genre, "name"))
+        if name and genre["id"] != 0:  # 0 stands for all of them
+            known[name] = genre["id"]
     if not known:
         raise RunError("Deezer lists no genres: it may offer nothing in your country.")
     names = {same_name(name): name for name in known}
-    asked = [name.strip() for name in wanted.split(",") if name.strip()]
-    if unknown := [name for name in asked if same_name(name) not in names]:
-        raise RunError(
-            f"Deezer has no genre {unknown[0]!r}. There are: {', '.join(sorted(known))}."
-        )
-    return {names[same_name(name)]: known[names[same_name(name)]] for name in asked} or known
+    found = {}
+    for asked in split_names(wanted):
+        if same_name(asked) not in names:
+            there = ", ".join(sorted(known))
+            raise RunError(f"Deezer has no genre {asked!r}. There are: {there}.")
+        name = names[same_name(asked)]
+        found[name] = known[name]
+    return found or known
 
 
 def track_row(entry: dict, genre: str) -> dict:
@@ -97,82 +104,64 @@ def track_row(entry: dict, genre: str) -> dict:
         artist=text_at(entry, "artist", "name"),
         album=text_at(entry, "album", "title"),
         title=text_at(entry, "title"),
-        licence="",
     )
 
 
-def genre_tracks(web: Web, base: str, genre: str, genre_id: int, songs_per_artist: int):
-    "Yield a genre's tracks: each artist's most played, then each one's second, of ten artists at a time, and after all artists the genre's chart."
-    artists = entries(web, f"{base}/genre/{genre_id}/artists")
+# %% ../../nbs/sources/deezer.ipynb #deezer-009c
+def most_played(web: Web, base: str, artist: dict, number: int) -> list[dict]:
+    "An artist's most played tracks, at most `number`."
+    top = list_entries(web, f"{base}/artist/{artist['id']}/top", limit=number)
+    return list(islice(top, number))
+
+
+def genre_tracks(
+    web: Web, base: str, genre: str, genre_id: int, songs_per_artist: int
+) -> Iterator[dict]:
+    "Yield a genre's tracks."
+    artists = list_entries(web, f"{base}/genre/{genre_id}/artists")
     while some := list(islice(artists, 10)):
-        tops = [
-            list(
-                islice(
-                    entries(web, f"{base}/artist/{artist['id']}/top", limit=songs_per_artist),
-                    songs_per_artist,
-                )
-            )
-            for artist in some
-        ]
-        yield from (
-            track_row(entry, genre) for entry in chain.from_iterable(zip_longest(*tops)) if entry
-        )
-    yield from (
-        track_row(entry, genre)
-        for entry in entries(web, f"{base}/chart/{genre_id}/tracks", limit=100)
-    )
+        tops = [most_played(web, base, artist, songs_per_artist) for artist in some]
+        in_turn = filter(None, chain.from_iterable(zip_longest(*tops)))
+        yield from (track_row(entry, genre) for entry in in_turn)
+    chart = list_entries(web, f"{base}/chart/{genre_id}/tracks", limit=100)
+    yield from (track_row(entry, genre) for entry in chart)
 
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-011
+def renew_link(web: Web, base: str, track: dict) -> str:
+    "A track's link anew."
+    answer = fetch_json(web, f"{base}/track/{track['song_id']}", check=check_answer)
+    return text_at(answer, "preview")
+
+
 def fetch(
-    data: str = "",  # where the files go
+    data: str = "",
     *,
-    genres: str = "",  # names of genres, parted by commas; all of Deezer's where empty
-    songs_per_genre: int = 100,  # songs of each genre
-    songs_per_artist: int = 5,  # at most so many of each artist, as far as artists last
-    base: str = BASE,  # the server
-    web: Web | None = None,  # how to ask
-) -> list[dict]:  # what could not be had (path, reason)
-    "Fetch previews; what is there stays. A `RunError` where the service cannot be reached at all."
-    web, base = web or Web(limit=RateLimit(40, 5)), base.rstrip("/")
+    genres: str = "",
+    songs_per_genre: int = 100,
+    songs_per_artist: int = 5,
+    base: str = BASE,
+    web: Web | None = None,
+) -> list[dict]:
+    """Fetch previews; what is there stays. What could not be had (path, reason) comes back.
+
+    `genres`: names, parted by commas; all of Deezer's where empty. `songs_per_artist`: at most so
+    many, as far as artists last. `base`: the server. `web`: how to ask. A `RunError` where the
+    service cannot be reached at all.
+    """
+    web = web or Web(limit=RateLimit(40, 5))
+    base = base.rstrip("/")
     try:
         known = find_genres(web, base, genres)
     except DownloadError as error:
         raise RunError(f"Deezer cannot be asked for its genres: {error}.") from None
-    tracks = lambda genre: genre_tracks(web, base, genre, known[genre], songs_per_artist)
-    renew = lambda track: text_at(
-        fetch_json(web, f"{base}/track/{track['song_id']}", check=check_answer), "preview"
-    )
-    return fetch_previews(
-        web, source_folder("deezer", data), list(known), songs_per_genre, tracks, renew
-    )[1]
 
+    def candidates(genre: str) -> Iterator[dict]:
+        return genre_tracks(web, base, genre, known[genre], songs_per_artist)
 
-# %% ../../nbs/sources/deezer.ipynb #deezer-012
-def fetched_songs(
-    source: str, *, data: str = "", label: str = "genre", looking: Looking
-) -> tuple[list[dict], list[dict]]:
-    "Catalog and rejected rows of a source's fetched previews. A `RunError` where there are none."
-    folder = source_folder(source, data)
-    tracks = load_tracks(folder)
-    if not tracks:
-        raise RunError(
-            f"There are no previews in {folder}: get some with `song-metric fetch {source}`, "
-            "or name the folder where they are (--data DIR)."
-        )
-    rows = []
-    for track in tracks.values():
-        path = str(folder.resolve() / track["file"])
-        row = dict(track, path=path, source=source, genre=track[label])
-        if not row["genre"]:
-            row["reason"] = f"no label: the track has no {label}"
-        rows.append(row)
-    return checked_songs(rows, looking)
-
-
-def check_fetched(source: str, data: str = "") -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason) of a source's fetched previews."
-    return check_tracks(source_folder(source, data))
+    folder = source_folder("deezer", data)
+    previews = Previews(web, folder, songs_per_genre, partial(renew_link, web, base))
+    return fetch_previews(previews, list(known), candidates)
 
 
 # %% ../../nbs/sources/deezer.ipynb #deezer-source
@@ -185,7 +174,8 @@ SOURCE = Source(
     needs="the internet; no account",
     command="song-metric fetch deezer -p genres=rock,jazz -p songs_per_genre=100",
     citation="Deezer, developers.deezer.com/api",
-    terms="Deezer's previews are for research and private use on this machine: do not pass them on, and delete them when you no longer need them (developers.deezer.com/termsofuse).",
+    terms="Deezer's previews are for research and private use on this machine: do not pass them "
+    "on, and delete them when you no longer need them (developers.deezer.com/termsofuse).",
     catalog=partial(fetched_songs, "deezer"),
     fetch=fetch,
     validate=partial(check_fetched, "deezer"),

@@ -5,15 +5,21 @@
 # %% auto #0
 __all__ = [
     "GENRES",
+    "EACH",
     "PARTITION",
-    "SPLIT",
     "KNOWN_FAULT",
+    "EXCERPTS",
+    "SPLIT",
     "FAULTY",
     "EXCERPT",
+    "PLACES",
     "SOURCE",
-    "numbers",
+    "excerpt_name",
+    "read_ranges",
+    "read_partition",
+    "is_excerpt",
     "gtzan_folder",
-    "excerpts",
+    "find_excerpts",
     "load_index",
     "excerpt_row",
     "catalog",
@@ -28,122 +34,148 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from ..audio import AudioError, file_start, looks_like
 from ..catalog import checked_songs
-from ..downloads import unpack
+from ..downloads import Faults, find_faults, start_problem, unpack
 from ..files import RunError, UsageError
 from ..names import plain_text
 from ..runs import cache_home
 from ._base import Looking, Source
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-006
-GENRES = (
-    "blues",
-    "classical",
-    "country",
-    "disco",
-    "hiphop",
-    "jazz",
-    "metal",
-    "pop",
-    "reggae",
-    "rock",
-)
+GENRES = "blues classical country disco hiphop jazz metal pop reggae rock".split()
+EACH = 100  # excerpts of a genre
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-008
 PARTITION = dict(
-    training="""blues 29-49 73-97; classical 30-33 43-48 50-67 80-99; country 19-26 28-29 65-99; disco 5 15-20 22-37 39-45 47 49 53-54 56-57 59 61 70 73-74 89; hiphop 2-25 28-29 31-38 41-42 55-61 77-80; jazz 0-1 11-24 41 47-72;
-        metal 2-3 5 21 24 35 46-57 59-66 69 71-72 79-80 84 86 89-99; pop 2-9 11-12 16-20 23-29 31-36 38-42 44 46 49-50 80 97-99; reggae 0-2 4 6 9 11-12 14-32 42-45 49-51 54-60 63 69; rock 0-9 16-26 57-70 91-99""",
-    validation="""blues 0-11 50-60; classical 0-10 68-76; country 0-7 9-18 27 41-42 45 49; disco 0 2-4 6-14 46 48 52 67-68 72 75 90 95; hiphop 81-98; jazz 2-10 25-32; metal 0-1 6-11 16-20 36-37 68 76-77 81-82;
-        pop 10 53 55 58-62 81 83-86; reggae 61-62 70 72 74 76-78 85 92-99; rock 38 49-56 71-85""",
-    test="""blues 12-28 61-72 98-99; classical 11-29 34-41 49 77-79; country 30-40 43-44 46-48 50-51 53-64; disco 1 21 58 62-66 69 76-88 91-94 96-97 99; hiphop 0 26-27 30 40 43-45 51-54 62-75 99; jazz 73-99;
-        metal 12-15 22-23 25-33 38-39 67 70 73-75 78 83 85 87-88; pop 0-1 13-14 43 63-66 69-79 82 88-96; reggae 34-40 46-48 52-53 64-68 71 79 82-84 87-90; rock 10-15 27-37 39-48 86-90""",
+    training="""
+        blues 29-49 73-97;
+        classical 30-33 43-48 50-67 80-99;
+        country 19-26 28-29 65-99;
+        disco 5 15-20 22-37 39-45 47 49 53-54 56-57 59 61 70 73-74 89;
+        hiphop 2-25 28-29 31-38 41-42 55-61 77-80;
+        jazz 0-1 11-24 41 47-72;
+        metal 2-3 5 21 24 35 46-57 59-66 69 71-72 79-80 84 86 89-99;
+        pop 2-9 11-12 16-20 23-29 31-36 38-42 44 46 49-50 80 97-99;
+        reggae 0-2 4 6 9 11-12 14-32 42-45 49-51 54-60 63 69;
+        rock 0-9 16-26 57-70 91-99""",
+    validation="""
+        blues 0-11 50-60;
+        classical 0-10 68-76;
+        country 0-7 9-18 27 41-42 45 49;
+        disco 0 2-4 6-14 46 48 52 67-68 72 75 90 95;
+        hiphop 81-98;
+        jazz 2-10 25-32;
+        metal 0-1 6-11 16-20 36-37 68 76-77 81-82;
+        pop 10 53 55 58-62 81 83-86;
+        reggae 61-62 70 72 74 76-78 85 92-99;
+        rock 38 49-56 71-85""",
+    test="""
+        blues 12-28 61-72 98-99;
+        classical 11-29 34-41 49 77-79;
+        country 30-40 43-44 46-48 50-51 53-64;
+        disco 1 21 58 62-66 69 76-88 91-94 96-97 99;
+        hiphop 0 26-27 30 40 43-45 51-54 62-75 99;
+        jazz 73-99;
+        metal 12-15 22-23 25-33 38-39 67 70 73-75 78 83 85 87-88;
+        pop 0-1 13-14 43 63-66 69-79 82 88-96;
+        reggae 34-40 46-48 52-53 64-68 71 79 82-84 87-90;
+        rock 10-15 27-37 39-48 86-90""",
 )
 
-
-def numbers(ranges: str) -> list[int]:
-    "`0-2 5` as [0, 1, 2, 5]."
-    return [
-        number
-        for part in ranges.split()
-        for number in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)
-    ]
-
-
-SPLIT = {
-    f"{genre}.{number:05d}": part
-    for part, text in PARTITION.items()
-    for genre, _, ranges in (line.strip().partition(" ") for line in text.split(";"))
-    for number in numbers(ranges)
-}
+# %% ../../nbs/sources/gtzan.ipynb #gtzan-008b
 KNOWN_FAULT = (
     "known to be faulty: left out of the fault-filtered partition of Kereliuk, Sturm & Larsen"
 )
-FAULTY = sorted({f"{genre}.{number:05d}" for genre in GENRES for number in range(100)} - set(SPLIT))
+
+
+def excerpt_name(genre: str, number: int) -> str:
+    "The name of an excerpt, such as `blues.00042`."
+    return f"{genre}.{number:05d}"
+
+
+def read_ranges(text: str) -> list[int]:
+    "`0-2 5` as [0, 1, 2, 5]."
+    found = []
+    for part in text.split():
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def read_partition(partition: dict[str, str]) -> dict[str, str]:
+    "{excerpt: its part}."
+    split = {}
+    for part, text in partition.items():
+        for line in text.split(";"):
+            genre, _, ranges = line.strip().partition(" ")
+            for number in read_ranges(ranges):
+                split[excerpt_name(genre, number)] = part
+    return split
+
+
+EXCERPTS = [excerpt_name(genre, number) for genre in GENRES for number in range(EACH)]
+SPLIT = read_partition(PARTITION)
+FAULTY = [name for name in EXCERPTS if name not in SPLIT]
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-011
 EXCERPT = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}\.(au|wav)")
+PLACES = ("", "genres", "genres_original", "Data/genres_original")  # of the genres in copies
+
+
+def is_excerpt(name: str) -> bool:
+    "Whether a file of an archive is an excerpt, by its path."
+    return EXCERPT.fullmatch(Path(name).name) is not None
 
 
 def gtzan_folder(data: str) -> Path:
-    "The folder that holds the ten genres; an archive is unpacked to the cache first. A `RunError` where there is none."
+    """The folder that holds the ten genres; an archive is unpacked to the cache first.
+
+    A `RunError` where there is none.
+    """
     path = Path(data).expanduser().resolve()
     if path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
-        unpack(
-            path,
-            cache_home() / "gtzan",
-            lambda name: (
-                bool(EXCERPT.fullmatch(name.rsplit("/", 1)[-1]))
-                and not name.rsplit("/", 1)[-1].startswith("._")
-            ),
-        )
+        unpack(path, cache_home() / "gtzan", is_excerpt)
         path = cache_home() / "gtzan"
-    for folder in (
-        path,
-        path / "genres",
-        path / "genres_original",
-        path / "Data" / "genres_original",
-    ):
-        if sum((folder / genre).is_dir() for genre in GENRES) >= 2:
-            return folder
+    for place in PLACES:
+        if sum((path / place / genre).is_dir() for genre in GENRES) >= 2:
+            return path / place
+    names = ", ".join(GENRES)
     raise RunError(
-        f"{data} holds no GTZAN: the folders {', '.join(GENRES)} are looked for in it, in genres/ and in genres_original/."
+        f"{data} holds no GTZAN: the folders {names} are looked for in it, in genres/ and in "
+        "genres_original/."
     )
 
 
-def excerpts(folder: Path) -> dict[str, Path]:
+def find_excerpts(folder: Path) -> dict[str, Path]:
     "{blues.00000: its file}; where there are an .au and a .wav file, the former."
     found = {}
-    for path in sorted(
-        path
-        for genre in GENRES
-        for path in (folder / genre).glob("*.*")
-        if EXCERPT.fullmatch(path.name)
-    ):
-        found.setdefault(path.stem, path)
+    paths = [path for genre in GENRES for path in (folder / genre).glob("*.*")]
+    for path in sorted(paths):
+        if EXCERPT.fullmatch(path.name):
+            found.setdefault(path.stem, path)
     return found
 
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-013
 def load_index(folder: Path) -> dict[str, dict]:
-    "{blues.00000: artist and title} from `gtzan_index.csv` in the folder or above; {} where there is none, a `RunError` where it is something else."
-    path = next(
-        (
-            place / "gtzan_index.csv"
-            for place in (folder, folder.parent)
-            if (place / "gtzan_index.csv").exists()
-        ),
-        None,
-    )
+    """{blues.00000: artist and title} from `gtzan_index.csv` in the folder or above.
+
+    {} where there is none; a `RunError` where it is something else.
+    """
+    places = [place / "gtzan_index.csv" for place in (folder, folder.parent)]
+    path = next(filter(Path.exists, places), None)
     if not path:
         return {}
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, skipinitialspace=True))
     if not rows or not {"file", "artist"} <= set(rows[0]):
         raise RunError(f"{path} needs the columns file, artist and title.")
-    return {
-        re.sub(r"\.(au|wav|mp3)$", "", Path(row["file"]).name): row for row in rows if row["file"]
-    }
+    found = {}
+    for row in rows:
+        if row["file"]:
+            name = Path(row["file"]).name
+            found[re.sub(r"\.(au|wav|mp3)$", "", name)] = row
+    return found
 
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-014
@@ -164,6 +196,7 @@ def excerpt_row(name: str, path: Path, known: dict, label: str) -> dict:
     return row
 
 
+# %% ../../nbs/sources/gtzan.ipynb #gtzan-014b
 def catalog(
     *, data: str = "", faults: str = "keep", label: str = "genre", looking: Looking
 ) -> tuple[list[dict], list[dict]]:
@@ -178,7 +211,7 @@ def catalog(
     folder = gtzan_folder(data)
     index = load_index(folder)
     rows = []
-    for name, path in excerpts(folder).items():
+    for name, path in find_excerpts(folder).items():
         row = excerpt_row(name, path, index.get(name, {}), label)
         if faults == "drop" and name in FAULTY:
             row["reason"] = KNOWN_FAULT
@@ -186,28 +219,16 @@ def catalog(
     return checked_songs(rows, replace(looking, keep_duplicates=faults == "keep"))
 
 
-def validate(data: str = "") -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason) of the 1,000."
-    found = excerpts(gtzan_folder(data))
-    missing = [
-        dict(path=f"{genre}/{genre}.{number:05d}", reason="there is no such file")
-        for genre in GENRES
-        for number in range(100)
-        if f"{genre}.{number:05d}" not in found
-    ]
-    invalid = []
-    for name, path in found.items():
-        try:
-            wrong = (
-                ""
-                if looks_like(file_start(path))[0] == "audio"
-                else "it does not start like a sound file"
-            )
-        except AudioError as error:
-            wrong = str(error)
-        if wrong:
-            invalid.append(dict(path=f"{path.parent.name}/{path.name}", reason=wrong))
-    return missing, invalid
+def validate(data: str = "") -> Faults:
+    "(missing, invalid) files (path, reason) of the 1,000; invalid: not starting like sound."
+    folder = gtzan_folder(data)
+    found = find_excerpts(folder)
+    files = []
+    for name in EXCERPTS:
+        genre = name.split(".")[0]
+        path = found.get(name, folder / genre / name)
+        files.append((f"{genre}/{path.name}", path))
+    return find_faults(files, start_problem)
 
 
 # %% ../../nbs/sources/gtzan.ipynb #gtzan-source
@@ -219,7 +240,8 @@ SOURCE = Source(
     time="about a minute (an estimate)",
     needs="a folder or archive that you have: its public link is dead",
     command="song-metric report --source gtzan --data DIR",
-    citation="G. Tzanetakis, P. Cook: Musical genre classification of audio signals, IEEE Transactions on Speech and Audio Processing 10(5), 2002",
+    citation="G. Tzanetakis, P. Cook: Musical genre classification of audio signals, "
+    "IEEE Transactions on Speech and Audio Processing 10(5), 2002",
     labels=("genre", "artist"),
     data="folder or archive",
     data_needed="the folder or archive that you have: add --data DIR",

@@ -8,9 +8,12 @@ __all__ = [
     "ACCOUNTS",
     "CLOSED",
     "SOURCE",
+    "application",
+    "ask_for_token",
     "Token",
     "check_answer",
     "search",
+    "Seen",
     "track_row",
     "genre_tracks",
     "fetch",
@@ -19,6 +22,7 @@ __all__ = [
 # %% ../../nbs/sources/spotify.ipynb #spotify-004
 import os
 import time
+from collections.abc import Iterator
 from functools import partial
 
 import httpx
@@ -28,74 +32,76 @@ from song_metric.downloads import (
     RateLimit,
     Web,
     fetch_json,
-    fetch_previews,
     refused,
     spoken,
     text_at,
 )
 
-from ..files import RunError
+from ..files import RunError, UsageError
 from ..names import plain_text
 from ..runs import source_folder
-from ._base import Source
-from .deezer import check_fetched, fetched_songs
+from ._base import Source, split_names
+from ._previews import Previews, check_fetched, fetch_previews, fetched_songs
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-005
-BASE, ACCOUNTS = "https://api.spotify.com", "https://accounts.spotify.com"
-CLOSED = (
-    "All of the first {count} tracks came without a preview. Since 27 November 2024 Spotify gives preview links (preview_url) to no new application, and yours seems to be one. "
-    "Sources that work: `song-metric fetch deezer` (previews, no account), `song-metric fetch fma` (a dataset), --source folder (your own music)."
-)
+BASE = "https://api.spotify.com"
+ACCOUNTS = "https://accounts.spotify.com"
 
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-007
+def application() -> tuple[str, str]:
+    "An application's id and secret, from the environment; a `RunError` where they are not there."
+    for name in ("SPOTIFY", "SPOTIPY"):
+        found = os.environ.get(f"{name}_CLIENT_ID"), os.environ.get(f"{name}_CLIENT_SECRET")
+        if all(found):
+            return found
+    raise RunError(
+        "Spotify needs an application's id and secret: set the environment variables "
+        "SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET (from developer.spotify.com/dashboard)."
+    )
+
+
+def ask_for_token(web: Web, url: str, auth: httpx.BasicAuth) -> dict:
+    "The answer of Spotify's accounts server; a `RunError` where it gives no token."
+    form = {"grant_type": "client_credentials"}
+    try:
+        answer = fetch_json(web, url, method="POST", data=form, auth=auth)
+    except DownloadError as error:
+        if error.status in (400, 401):
+            raise RunError(
+                "Spotify refuses the application's id and secret: compare SPOTIFY_CLIENT_ID and "
+                f"SPOTIFY_CLIENT_SECRET with its page ({error})."
+            ) from None
+        raise RunError(f"Spotify gives no token: {error}.") from None
+    if not answer.get("access_token"):
+        raise RunError("Spotify gives no token: its answer holds none.")
+    return answer
+
+
+# %% ../../nbs/sources/spotify.ipynb #spotify-007b
 class Token:
-    "An access token for an application, asked for when it is needed and anew when it has expired. RFC 6749, 4.4. `limit`: the longest page of tracks that the application gets."
+    """An access token for an application, asked for when it is needed, and anew when it expired.
+
+    RFC 6749, 4.4. `limit`: the longest page of tracks that the application gets.
+    """
 
     def __init__(self, web: Web, accounts: str = ACCOUNTS):
-        pairs = (
-            (os.environ.get(f"{name}_CLIENT_ID"), os.environ.get(f"{name}_CLIENT_SECRET"))
-            for name in ("SPOTIFY", "SPOTIPY")
-        )
-        self._auth = next((pair for pair in pairs if all(pair)), None)
-        if not self._auth:
-            raise RunError(
-                "Spotify needs an application's id and secret: set the environment variables SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET (from developer.spotify.com/dashboard)."
-            )
-        self.web, self.url, self._text, self.until = (
-            web,
-            f"{accounts.rstrip('/')}/api/token",
-            "",
-            0.0,
-        )
+        self._auth = httpx.BasicAuth(*application())
+        self._text = ""
+        self.web = web
+        self.url = f"{accounts.rstrip('/')}/api/token"
+        self.until = 0.0
         self.limit = 50
 
     def __repr__(self) -> str:
         return "Token(…)"
 
-    def header(self) -> dict:
+    def header(self) -> dict[str, str]:
         "The header that goes with each request."
         if time.monotonic() > self.until:
-            try:
-                answer = fetch_json(
-                    self.web,
-                    self.url,
-                    method="POST",
-                    data={"grant_type": "client_credentials"},
-                    auth=httpx.BasicAuth(*self._auth),
-                )
-            except DownloadError as error:
-                raise RunError(
-                    f"Spotify refuses the application's id and secret: compare SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET with its page ({error})."
-                    if error.status in (400, 401)
-                    else f"Spotify gives no token: {error}."
-                ) from None
-            if not answer.get("access_token"):
-                raise RunError("Spotify gives no token: its answer holds none.")
-            self._text, self.until = (
-                answer["access_token"],
-                time.monotonic() + float(answer.get("expires_in") or 3600) - 60,
-            )
+            answer = ask_for_token(self.web, self.url, self._auth)
+            self._text = answer["access_token"]
+            self.until = time.monotonic() + float(answer.get("expires_in") or 3600) - 60
         return {"Authorization": f"Bearer {self._text}"}
 
 
@@ -113,12 +119,11 @@ def check_answer(answer: dict) -> None:
 def search(web: Web, token: Token, base: str, query: str, offset: int) -> dict:
     "One page of tracks. A `RunError` where Spotify refuses the application (403), with its reason."
 
-    def ask():
+    def ask() -> dict:
         params = dict(q=query, type="track", limit=token.limit, offset=offset)
-        answer = fetch_json(
-            web, f"{base}/v1/search", params=params, headers=token.header(), check=check_answer
-        )
-        return answer["tracks"] if isinstance(answer.get("tracks"), dict) else {}
+        asked = dict(params=params, headers=token.header(), check=check_answer)
+        tracks = fetch_json(web, f"{base}/v1/search", **asked).get("tracks")
+        return tracks if isinstance(tracks, dict) else {}
 
     try:
         return ask()
@@ -136,35 +141,59 @@ def search(web: Web, token: Token, base: str, query: str, offset: int) -> dict:
 
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-010c
+CLOSED = (
+    "All of the first {count} tracks came without a preview. Since 27 November 2024 Spotify gives "
+    "preview links (preview_url) to no new application, and yours seems to be one. "
+    "Sources that work: `song-metric fetch deezer` (previews, no account), "
+    "`song-metric fetch fma` (a dataset), --source folder (your own music)."
+)
+
+
+class Seen:
+    "What was seen of all genres: tracks, and how many of them with a preview."
+
+    def __init__(self):
+        self.tracks = 0
+        self.previews = 0
+
+    def count(self, items: list[dict]) -> None:
+        "Count a page of tracks."
+        self.tracks += len(items)
+        self.previews += sum(bool(item["url"]) for item in items)
+
+    def require_previews(self, least: int) -> None:
+        "A `RunError` where at least so many tracks came, all without a preview."
+        if self.tracks >= least and not self.previews:
+            raise RunError(CLOSED.format(count=self.tracks))
+
+
 def track_row(entry: dict, genre: str) -> dict:
     "What is to be known of a track in an answer."
-    artists = entry.get("artists") if isinstance(entry.get("artists"), list) else []
+    artists = entry.get("artists")
+    artist = artists[0] if artists and isinstance(artists, list) else {}
     return dict(
         song_id=str(entry["id"]),
         url=text_at(entry, "preview_url"),
         genre=genre,
-        artist=text_at(artists[0], "name") if artists else "",
+        artist=text_at(artist, "name"),
         album=text_at(entry, "album", "name"),
         title=text_at(entry, "name"),
-        licence="",
     )
 
 
-def genre_tracks(web: Web, token: Token, base: str, genre: str, seen: dict):
-    "Yield a genre's tracks. A `RunError` where the first 50 tracks of all came without a preview: the application gets none. `seen` counts tracks and previews over all genres."
+# %% ../../nbs/sources/spotify.ipynb #spotify-010d
+def genre_tracks(web: Web, token: Token, base: str, seen: Seen, genre: str) -> Iterator[dict]:
+    "Yield a genre's tracks. A `RunError` where the first 50 of all genres have no preview."
     offset = 0
     while offset < 1000:
         page = search(web, token, base, f'genre:"{genre}"', offset)
-        entries = page.get("items") if isinstance(page.get("items"), list) else []
-        items = [
-            track_row(entry, genre)
-            for entry in entries
-            if isinstance(entry, dict) and entry.get("id")
-        ]
-        seen["tracks"] += len(items)
-        seen["previews"] += sum(bool(item["url"]) for item in items)
-        if seen["tracks"] >= 50 and not seen["previews"]:
-            raise RunError(CLOSED.format(count=seen["tracks"]))
+        entries = page.get("items")
+        if not isinstance(entries, list):
+            entries = []
+        named = [entry for entry in entries if isinstance(entry, dict) and entry.get("id")]
+        items = [track_row(entry, genre) for entry in named]
+        seen.count(items)
+        seen.require_previews(least=50)
         yield from items
         if not page.get("next"):
             return
@@ -173,31 +202,29 @@ def genre_tracks(web: Web, token: Token, base: str, genre: str, seen: dict):
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-011
 def fetch(
-    data: str = "",  # where the files go
+    data: str = "",
     *,
-    genres: str = "rock,jazz,classical,hip-hop,country",  # names of genres, parted by commas
-    songs_per_genre: int = 100,  # songs of each genre
-    base: str = BASE,  # the server
-    accounts: str = ACCOUNTS,  # the server that gives tokens
-    web: Web | None = None,  # how to ask
-) -> list[dict]:  # what could not be had (path, reason)
-    "Fetch previews; what is there stays. A `RunError` where the application gets none."
-    web, seen = web or Web(limit=RateLimit(5, 1)), dict(tracks=0, previews=0)
-    token, names = (
-        Token(web, accounts),
-        [name.strip() for name in genres.split(",") if name.strip()],
-    )
+    genres: str = "rock,jazz,classical,hip-hop,country",
+    songs_per_genre: int = 100,
+    base: str = BASE,
+    accounts: str = ACCOUNTS,
+    web: Web | None = None,
+) -> list[dict]:
+    """Fetch previews; what is there stays. What could not be had (path, reason) comes back.
+
+    `genres`: names, parted by commas. `base`, `accounts`: the servers. `web`: how to ask. A
+    `RunError` where the application gets no previews.
+    """
+    web = web or Web(limit=RateLimit(5, 1))
+    token = Token(web, accounts)
+    names = split_names(genres)
     if not names:
-        raise RunError("Name some genres: -p genres=rock,jazz.")
-    missing = fetch_previews(
-        web,
-        source_folder("spotify", data),
-        names,
-        songs_per_genre,
-        lambda genre: genre_tracks(web, token, base.rstrip("/"), genre, seen),
-    )[1]
-    if seen["tracks"] and not seen["previews"]:
-        raise RunError(CLOSED.format(count=seen["tracks"]))
+        raise UsageError("Name some genres: -p genres=rock,jazz.")
+    seen = Seen()
+    previews = Previews(web, source_folder("spotify", data), songs_per_genre)
+    candidates = partial(genre_tracks, web, token, base.rstrip("/"), seen)
+    missing = fetch_previews(previews, names, candidates)
+    seen.require_previews(least=1)
     return missing
 
 
@@ -208,10 +235,13 @@ SOURCE = Source(
     licence="the rights holders'; only with Spotify's permission",
     size="0.4 MB a song",
     time="about 20 minutes for 1,000 songs (an estimate)",
-    needs="an application from before 27 November 2024 with extended access: SPOTIFY_CLIENT_ID, SPOTIFY_CLIENT_SECRET",
+    needs="an application from before 27 November 2024 with extended access: "
+    "SPOTIFY_CLIENT_ID, SPOTIFY_CLIENT_SECRET",
     command="song-metric fetch spotify -p genres=rock,jazz -p songs_per_genre=100",
     citation="Spotify, developer.spotify.com/documentation/web-api",
-    terms="Spotify's developer policy forbids to train models with its content, to keep it and to pass it on: go on only where Spotify has permitted your research (developer.spotify.com/policy).",
+    terms="Spotify's developer policy forbids to train models with its content, to keep it and to "
+    "pass it on: go on only where Spotify has permitted your research "
+    "(developer.spotify.com/policy).",
     catalog=partial(fetched_songs, "spotify"),
     fetch=fetch,
     validate=partial(check_fetched, "spotify"),
