@@ -16,6 +16,7 @@ __all__ = [
     "caption",
     "claim",
     "verdict",
+    "format_numbers",
 ]
 
 # %% ../nbs/tables.ipynb #tables-002
@@ -173,3 +174,22 @@ def verdict(scores: pd.DataFrame, opponents: list[str]) -> str:
             f"{FAIR_MARGIN:g} times in all four cells, is {reached}.",
         ]
     )
+
+
+# %% ../nbs/tables.ipynb #tables-013
+def format_numbers(table: pd.DataFrame, title: str = "", digits: int = 2) -> pd.DataFrame:
+    """A table as texts: its first column as index, under `title`; – where a number is missing.
+
+    A column `x_std` is told with its `x`, as 'mean ± deviation'.
+    """
+    texts = {}
+    for name, column in table.items():
+        is_float = column.dtype.kind == "f"
+        text = column.map(f"{{:.{digits}f}}".format if is_float else str)
+        mean = name.removesuffix("_std")
+        if mean in texts:
+            text = texts[mean] + " ± " + text
+        texts[mean] = text.where(column.notna(), "–")
+    shown = pd.DataFrame(texts).rename(columns=lambda name: name.replace("_", " "))
+    first = shown.columns[0]
+    return shown.set_index(first).rename_axis(index=None, columns=title or first)
