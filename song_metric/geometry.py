@@ -69,7 +69,7 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import average_precision_score
 
 from .names import one_spelling, plot_text, same_name
-from .playlists import squared_distances
+from .search import squared_distances
 from .tables import format_score
 from .visualization import genre_palette, most_frequent, part_labels, scatter_genres
 
