@@ -111,7 +111,8 @@ from . import __version__
 from .chapters import matches_type, parse_value
 from .files import RunError, UsageError, explain_error, read_json, write_error
 from .pages import best_scores, rows_of
-from .report import publish, report
+from .publishing import publish
+from .report import report
 from .runs import home, read_manifest, run_dir, tool_folders
 
 if TYPE_CHECKING:

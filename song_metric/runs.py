@@ -48,17 +48,25 @@ from datetime import UTC, datetime
 from importlib import metadata, util
 from pathlib import Path
 
-from .files import RunError, file_sha256, make_folder, read_json, stat_of, write_json
+from song_metric.files import (
+    RunError,
+    UsageError,
+    file_sha256,
+    make_folder,
+    read_json,
+    stat_of,
+    write_json,
+)
 
 
 # %% ../nbs/runs.ipynb #runs-007
 def run_dir(name: str, root: Path | str = "../data/runs") -> Path:
     """The folder of the run called `name` in `root`, the folder of all runs; it need not exist.
 
-    A name has letters, digits, `.`, `_` and `-`, at most 100 of them; any other is a `RunError`.
+    A name has letters, digits, `.`, `_` and `-`, at most 100 of them; any other is a `UsageError`.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", str(name)) or str(name).endswith("."):
-        raise RunError(
+        raise UsageError(
             f"{str(name)!r} cannot name a run: use letters, digits, '.', '_' and '-',"
             " starting with a letter or a digit."
         )

@@ -20,7 +20,7 @@ from song_metric.geometry import (
     suspects,
     wasserstein_distances,
 )
-from song_metric.report import Screen, execute
+from song_metric.kernels import Screen, execute
 from song_metric.runs import Chapter
 from song_metric.search import squared_distances
 from song_metric.space import SongSpace

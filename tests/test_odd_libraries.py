@@ -8,7 +8,7 @@ from test_space import catalog
 
 from song_metric.catalog import build_catalog, load_table, require_enough, save_table
 from song_metric.files import RunError
-from song_metric.report import make_plan
+from song_metric.plans import make_plan
 from song_metric.runs import run_dir
 from song_metric.sources.table import load_rows, path_of_uri, row_path
 from song_metric.splits import split_songs

@@ -19,7 +19,9 @@ from rich.console import Console
 from song_metric.chapters import chapters, notebooks_folder
 from song_metric.evaluation import SCORE_COLUMNS
 from song_metric.files import RunError, UsageError
-from song_metric.report import make_plan, publish, report
+from song_metric.plans import make_plan
+from song_metric.publishing import publish
+from song_metric.report import report
 from song_metric.runs import read_artifact, read_manifest
 
 
@@ -135,7 +137,7 @@ SCORES = pd.DataFrame(
 @pytest.fixture
 def published(toys, monkeypatch):
     "The toys' clone with published scores, and a demo run whose second chapter writes scores as 04_evaluation does."
-    monkeypatch.setattr("song_metric.report.home", lambda: toys.nbs.parent)
+    monkeypatch.setattr("song_metric.publishing.home", lambda: toys.nbs.parent)
     (toys.nbs.parent / "figures").mkdir()
     SCORES.to_csv(toys.nbs.parent / "figures" / "scores.csv", index=False)
 

@@ -12,7 +12,7 @@ from song_metric.catalog import build_catalog
 from song_metric.chapters import notebooks_folder
 from song_metric.cli import app
 from song_metric.files import RunError, UsageError
-from song_metric.report import make_plan
+from song_metric.plans import make_plan
 from song_metric.sources._base import Source, get_source, own_parameters, sources
 
 TOY = """
