@@ -9,19 +9,16 @@ __all__ = [
     "RUNS",
     "RunsDir",
     "NewRun",
-    "Profile",
     "Parameters",
     "Force",
     "Notebooks",
     "SHOWN",
     "AsJson",
+    "SourceName",
     "DataDir",
     "SourceParameter",
     "RunName",
-    "OneSong",
     "Songs",
-    "Diversity",
-    "Subtracted",
     "Files",
     "GrowingSpace",
     "MapFile",
@@ -52,6 +49,7 @@ __all__ = [
     "source_arguments",
     "print_rows",
     "sources_command",
+    "print_missing",
     "fetch_command",
     "validate_command",
     "Where",
@@ -313,12 +311,6 @@ NewRun = Annotated[
         metavar="NAME", help="The run's name.", show_default="the profile's, or the folder's"
     ),
 ]
-Profile = Annotated[
-    str,
-    typer.Option(
-        help="A file of parameters in nbs/profiles: smoke, demo, recordings, large or poster."
-    ),
-]
 Parameters = Annotated[
     list[str] | None,
     typer.Option(
@@ -348,7 +340,12 @@ def stopped() -> typer.Exit:
 @grouped
 def report_command(
     *,
-    profile: Profile = "demo",
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="A file of parameters in nbs/profiles: smoke, demo, recordings, large or poster."
+        ),
+    ] = "demo",
     music: Music,
     run: NewRun = None,
     parameter: Parameters = None,
@@ -499,15 +496,15 @@ def source_arguments(source: Source, act: str, data: Path | None, texts: list[st
 
 def print_rows(title: str, rows: list[dict], most: int = 20) -> None:
     "Files with their reasons, the first `most` of them, as plain text whatever they hold."
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(f"{title}: {len(rows)}", "bold"))
+    print_text(f"{title}: {len(rows)}", "bold")
     for row in rows[:most]:
-        console.print(Text(f"  {row['path']}: {row['reason']}"))
+        print_text(f"  {row['path']}: {row['reason']}")
     if len(rows) > most:
-        console.print(Text(f"  … and {len(rows) - most} more", "dim"))
+        print_text(f"  … and {len(rows) - most} more", "dim")
 
 
 # %% ../nbs/cli.ipynb #cli-014
+SourceName = Annotated[str, typer.Argument(help="One of those that `song-metric sources` lists.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -528,40 +525,48 @@ SourceParameter = Annotated[
 ]
 
 
+# %% ../nbs/cli.ipynb #cli-014b
 @app.command("sources")
-def sources_command(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
-) -> None:
+def sources_command(as_json: AsJson = False) -> None:
     "List where songs can come from, with size, licence, and what each source needs."
     found = [describe(get_source(name)) for name in sources()]
     if as_json:
         return print_json(found)
     table = Table("source", "what it is", "size, time", "licence", "needs")
     for row in found:
-        table.add_row(
-            Text(row["name"], "bold"),
-            Text(row["title"]),
-            Text(f"{row['size']}\n{row['time']}"),
-            Text(row["licence"]),
-            Text(row["needs"]),
-            end_section=True,
-        )
+        size = f"{row['size']}\n{row['time']}"
+        cells = [row["title"], size, row["licence"], row["needs"]]
+        table.add_row(Text(row["name"], "bold"), *map(Text, cells), end_section=True)
     console = Console(highlight=False)
     console.print(table)
     for row in found:
-        console.print(
-            Text(f"{row['name']:<12}", "bold").append(row["command"], "not bold"), soft_wrap=True
-        )
+        command = Text(f"{row['name']:<12}", "bold").append(row["command"], "not bold")
+        console.print(command, soft_wrap=True)
+
+
+# %% ../nbs/cli.ipynb #cli-015a
+def print_missing(missing: list[dict]) -> bool:
+    "Say what could not be had; whether any of it has no other in its place."
+    replaced = [row for row in missing if row.get("replaced")]
+    lost = [row for row in missing if not row.get("replaced")]
+    if replaced:
+        print_rows("Could not be had, and others have taken their place", replaced, 5)
+    if lost:
+        print_rows("Could not be had", lost, most=len(lost))
+    return bool(lost)
 
 
 # %% ../nbs/cli.ipynb #cli-015
 @app.command("fetch")
 def fetch_command(
-    source: Annotated[str, typer.Argument(help="One of those that `song-metric sources` lists.")],
+    source: SourceName,
     data: DataDir = None,
     parameter: SourceParameter = None,
 ) -> None:
-    """Download a source's songs, with progress; what is there already is not fetched again, and a download that was stopped goes on where it was.
+    """Download a source's songs, with progress.
+
+    What is there already is not fetched again, and a download that was stopped goes on where it
+    was.
 
     Examples:
 
@@ -576,44 +581,38 @@ def fetch_command(
     try:
         missing = chosen.fetch(**arguments)
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    replaced = [row for row in missing if row.get("replaced")]
-    if replaced:
-        print_rows("Could not be had, and others have taken their place", replaced, 5)
-    if len(missing) > len(replaced):
-        print_rows(
-            "Could not be had", [row for row in missing if not row.get("replaced")], 1_000_000
-        )
+        raise stopped() from None
+    if print_missing(missing):
         raise typer.Exit(1)
-    Console(highlight=False, soft_wrap=True).print(
-        Text(
-            f"Everything is there. Next: song-metric report --source {source}"
-            + (f" --data {data}" if data else ""),
-            "green",
-        )
-    )
+    place = f" --data {data}" if data else ""
+    following = f"song-metric report --source {source}{place}"
+    print_text(f"Everything is there. Next: {following}", "green")
 
 
 # %% ../nbs/cli.ipynb #cli-016
 @app.command("validate")
 def validate_command(
-    source: Annotated[str, typer.Argument(help="One of those that `song-metric sources` lists.")],
+    source: SourceName,
     data: DataDir = None,
     parameter: SourceParameter = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    "Compare a source's files with its index: which are missing, which are invalid? The exit status is 1 where any is."
+    """Compare a source's files with its index: which are missing, which are invalid?
+
+    The exit status is 1 where any is.
+    """
     chosen = get_source(source)
     arguments = source_arguments(chosen, "validate", data, parameter or [])
     missing, invalid = chosen.validate(**arguments)
+    found = {"missing": missing, "invalid": invalid}
     if as_json:
-        print_json(dict(missing=missing, invalid=invalid))
+        print_json(found)
     elif not missing + invalid:
-        Console(highlight=False).print(Text("No file is missing, and none is invalid.", "green"))
-    for title, rows in (("Missing", missing), ("Invalid", invalid)):
-        if rows and not as_json:
-            print_rows(title, rows)
+        print_text("No file is missing, and none is invalid.", "green")
+    else:
+        for name, rows in found.items():
+            if rows:
+                print_rows(name.capitalize(), rows)
     if missing + invalid:
         raise typer.Exit(1)
 
@@ -734,15 +733,12 @@ def score_line(score: dict) -> str:
 
 
 # %% ../nbs/cli.ipynb #cli-020
-OneSong = Annotated[
-    str, typer.Argument(help="A song's id, words of its title and artist, or a sound file.")
-]
-
-
 @app.command("nearest")
 @grouped
 def nearest_command(
-    song: OneSong,
+    song: Annotated[
+        str, typer.Argument(help="A song's id, words of its title and artist, or a sound file.")
+    ],
     *,
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
     other_artists: Annotated[
@@ -793,23 +789,20 @@ def path_command(
 
 
 # %% ../nbs/cli.ipynb #cli-021
-Diversity = Annotated[
-    float,
-    typer.Option(
-        min=0,
-        max=1,
-        help="0: the nearest songs; 1: far apart, in a neighbourhood ten times as large.",
-    ),
-]
-
-
 @app.command("playlist")
 @grouped
 def playlist_command(
     songs: Songs,
     *,
     n: Annotated[int, typer.Option("-n", min=1, help="How many songs in all.")] = 20,
-    diversity: Diversity = 0.0,
+    diversity: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="0: the nearest songs; 1: far apart, in a neighbourhood ten times as large.",
+        ),
+    ] = 0.0,
     output: Output,
     where: Where,
 ) -> None:
@@ -821,20 +814,17 @@ def playlist_command(
 
 
 # %% ../nbs/cli.ipynb #cli-021b
-Subtracted = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--subtract", "-s", metavar="SONG", help="A song to move away from; may be repeated."
-    ),
-]
-
-
 @app.command("mix")
 @grouped
 def mix_command(
     songs: Songs,
     *,
-    subtract: Subtracted = None,
+    subtract: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--subtract", "-s", metavar="SONG", help="A song to move away from; may be repeated."
+        ),
+    ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many songs.")] = 10,
     output: Output,
     where: Where,

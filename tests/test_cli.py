@@ -22,7 +22,17 @@ def test_help_and_version():
 def test_help_and_unchanged_reports_import_nothing_heavy(toys):
     arguments = ["report", "--notebooks", str(toys.nbs), "--runs-dir", str(toys.root)]
     assert song_metric(*arguments).returncode == 0
-    code = "import sys\nfrom song_metric.cli import main\ntry: main(sys.argv[1:])\nfinally: print('heavy:', sorted({'torch', 'librosa', 'papermill', 'nbconvert', 'numpy', 'pandas', 'sklearn'} & set(sys.modules)))"
+    code = """
+import sys
+
+from song_metric.cli import main
+
+heavy = {"torch", "librosa", "papermill", "nbconvert", "numpy", "pandas", "sklearn"}
+try:
+    main(sys.argv[1:])
+finally:
+    print("heavy:", sorted(heavy & set(sys.modules)))
+"""
     for words in (["--help"], arguments, ["runs", "--runs-dir", str(toys.root)]):
         result = subprocess.run(
             [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60

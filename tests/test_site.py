@@ -1,4 +1,4 @@
-"The documentation site: it is whole, its links lead somewhere, and it loads nothing from elsewhere."
+"The site: it is whole, its links lead somewhere, and it loads nothing from elsewhere."
 
 import json
 import os

@@ -1,4 +1,7 @@
-"Renew requirements.lock from settings.ini: one file for Python 3.11 and newer on every platform (needs `pip install uv`)."
+"""Renew requirements.lock from settings.ini: one file for Python 3.11 and newer, on any platform.
+
+It needs `pip install uv`.
+"""
 
 import subprocess
 from configparser import ConfigParser
@@ -12,28 +15,29 @@ HEADER = """\
 # torch brings its own CUDA packages where its build asks for them, so they are not pinned here.
 """
 
-if __name__ == "__main__":
-    settings = ConfigParser()
-    settings.read(ROOT / "settings.ini", encoding="utf-8")
-    cfg = settings["DEFAULT"]
-    ranges = " ".join(
-        cfg[f"{kind}requirements"] for kind in ("", "report_", "dev_", "docs_")
-    ).split()
-    wanted = [PINNED.get(r.split(">")[0], r) for r in ranges]
-    command = [
-        "uv",
-        "pip",
-        "compile",
-        "--universal",
-        "--python-version",
-        cfg["min_python"],
-        "--no-header",
-        "--no-annotate",
-        "--quiet",
-        "-",
-    ]
+
+def declared_packages(settings: dict) -> list[str]:
+    "Every requirement of settings.ini, as it is to be resolved."
+    groups = [settings[f"{kind}requirements"] for kind in ("", "report_", "dev_", "docs_")]
+    return [PINNED.get(one.split(">")[0], one) for one in " ".join(groups).split()]
+
+
+def main() -> None:
+    "Resolve what settings.ini declares, and write the lock."
+    parser = ConfigParser()
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    settings = parser["DEFAULT"]
+    resolve = "uv pip compile --universal --no-header --no-annotate --quiet".split()
     found = subprocess.run(
-        command, input="\n".join(wanted), text=True, check=True, capture_output=True
+        [*resolve, "--python-version", settings["min_python"], "-"],
+        input="\n".join(declared_packages(settings)),
+        text=True,
+        check=True,
+        capture_output=True,
     ).stdout
     kept = [line for line in found.splitlines() if not line.startswith(LEFT_OUT)]
     (ROOT / "requirements.lock").write_text(HEADER + "\n".join(kept) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """The documentation site in _docs, offline: the notebooks, the papers beside them, and the modules.
 
-Pages lie as in the repository, so that a link that leads somewhere there leads to the same page here.
+Pages lie as in the repository, so that a link leads to the same page here as there.
 """
 
 import os
