@@ -15,7 +15,7 @@ import pandas as pd
 
 
 # %% ../nbs/names.ipynb #names-016
-def plain_text(text, longest: int = 200) -> str:
+def plain_text(text: object, longest: int = 200) -> str:
     """One line of printable text of at most `longest` characters.
 
     Control characters and line breaks become spaces; surplus spaces go, and so do characters
@@ -27,8 +27,8 @@ def plain_text(text, longest: int = 200) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def plot_text(text, longest: int = 28) -> str:
-    "`text` as a label for matplotlib: one short line, in which `$` is a dollar sign and starts no formula."
+def plot_text(text: object, longest: int = 28) -> str:
+    "A label for matplotlib: one short line, in which `$` is a dollar sign and starts no formula."
     return plain_text(text, longest).replace("$", r"\$")
 
 
@@ -40,7 +40,7 @@ UNSEEN = re.compile(  # what Unicode lets be ignored (Default_Ignorable_Code_Poi
 
 
 @lru_cache(maxsize=1 << 17)
-def same_name(text) -> str:
+def same_name(text: object) -> str:
     """What names that read the same have in common; '' for no name.
 
     Case, surplus blanks and what is not to be seen are gone; quotes and dashes are a typewriter's.

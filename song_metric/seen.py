@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = [
-    "SEEN",
+    "TABLE",
     "PASSING",
     "DECODING",
     "LOOKING",
-    "open_known",
-    "forget",
+    "TURN",
+    "open_database",
+    "remove_database",
     "recall",
     "remember",
     "looking_code",
-    "stats",
+    "file_keys",
     "lasts",
     "file_facts",
 ]
@@ -24,7 +25,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -36,58 +37,56 @@ from .runs import cache_home, package_versions
 from .workers import Crash, count_workers, in_parallel
 
 # %% ../nbs/seen.ipynb #seen-046
-SEEN = """CREATE TABLE IF NOT EXISTS seen
+TABLE = """CREATE TABLE IF NOT EXISTS seen
     (path BLOB, way TEXT, state TEXT, facts TEXT, PRIMARY KEY (path, way)) WITHOUT ROWID"""
 
 
-def open_known(path) -> sqlite3.Connection:
-    "The database of files seen before (made if need be); where it cannot be written or is damaged, one that is forgotten in the end."
-    for where in (path, path, ":memory:"):
+def open_database(path: Path | str) -> sqlite3.Connection:
+    "The database, made if need be; where it cannot be used, one that is forgotten in the end."
+    for place in (path, path, ":memory:"):
         try:
-            if where != ":memory:":
-                Path(where).parent.mkdir(parents=True, exist_ok=True)
-            base = sqlite3.connect(where, timeout=60)
-            base.execute(SEEN)
-            base.execute("DROP TABLE IF EXISTS files")  # of a version that knew a file by less
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            base = sqlite3.connect(place, timeout=60)
+            base.execute(TABLE)
             return base
         except (sqlite3.OperationalError, OSError):
             continue
         except sqlite3.DatabaseError:
-            forget(path)
+            remove_database(path)
 
 
-def forget(path) -> None:
+def remove_database(path: Path | str) -> None:
     "Remove a database that is damaged."
     with suppress(OSError):
         Path(path).unlink()
 
 
-def recall(path, keys: list) -> list[dict | None]:
+def recall(path: Path | str, keys: list[tuple]) -> list[dict | None]:
     "What the database holds of each (path, way, state); None of what is new, or has changed."
+    asked = "SELECT facts FROM seen WHERE path = ? AND way = ? AND state = ?"
     try:
-        with closing(open_known(path)) as base:
-            asked = "SELECT facts FROM seen WHERE path = ? AND way = ? AND state = ?"
-            rows = [key[2] and base.execute(asked, key).fetchone() for key in keys]
+        with closing(open_database(path)) as base:
+            rows = [base.execute(asked, key).fetchone() for key in keys]
             return [json.loads(row[0]) if row else None for row in rows]
     except sqlite3.OperationalError:
         pass  # locked for a minute, or a disk that fails
     except (sqlite3.DatabaseError, ValueError):
-        forget(path)
+        remove_database(path)
     return [None] * len(keys)
 
 
-def remember(path, rows: list[tuple]) -> None:
+# %% ../nbs/seen.ipynb #seen-046a
+def remember(path: Path | str, rows: list[tuple]) -> None:
     "Keep (path, way, state, facts) in the database; nothing where it cannot be written."
-    with suppress(sqlite3.Error), closing(open_known(path)) as base, base:
+    with suppress(sqlite3.Error), closing(open_database(path)) as base, base:
         base.executemany("REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
 
 
 # %% ../nbs/seen.ipynb #seen-046b
 PASSING = re.compile(  # reasons that may have passed by the next time
-    "may not be read|cannot be read|no such file|broken link|denied|in use|memory|process|crash|timed out"
+    "may not be read|cannot be read|no such file|broken link|denied|in use|memory|process|crash"
+    "|timed out"
 )
-
-
 DECODING = ("song_metric.audio",)  # the modules that decide what a file sounds like
 LOOKING = (*DECODING, "song_metric.tags")  # and what its tags say
 
@@ -105,9 +104,10 @@ def looking_code(look: Callable) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def stats(paths, code: str = "") -> list[str | None]:
-    "The state of each file, with the `code` that looks at it, as text; None where there is none."
-    return [state and json.dumps([*state, code]) for state in map(state_of, paths)]
+def file_keys(paths: list[str], way: str, code: str) -> list[tuple]:
+    "(path, way, state) of each file; the state, of which `code` is a part, is None for no file."
+    states = [state and json.dumps([*state, code]) for state in map(state_of, paths)]
+    return [(os.fsencode(path), way, state) for path, state in zip(paths, states)]
 
 
 def lasts(fact: dict) -> bool:
@@ -116,38 +116,39 @@ def lasts(fact: dict) -> bool:
 
 
 # %% ../nbs/seen.ipynb #seen-047
-def file_facts(
-    paths,  # files
-    look,  # a function: path → what is to be known of it, as a dictionary that JSON can hold; `reason` in it says why the file cannot be used
-    way: str,  # how it looks, in a word or two: facts are kept apart by it
-    workers: int = 0,  # processes; 0: one for each core
-    known=None,  # the database; the default is `files.sqlite` in the cache
-) -> list[dict]:  # facts, in the order of the paths
-    """Look at each file, many at once; those that were seen before and have not changed are not opened again.
+TURN = 64  # files: so many take about as long to look at as a process takes to start
 
-    What `look` finds is not remembered where `passing` is set in it, or its reason is one that may pass.
+
+def file_facts(
+    paths: Iterable[Path | str],
+    look: Callable[[str], dict],
+    way: str,
+    workers: int = 0,
+    known: Path | str | None = None,
+) -> list[dict]:
+    """What `look` finds of each file, in order; those that have not changed are not opened again.
+
+    `look`: path → facts; `reason` among them says why a file cannot be used, `passing` that they are
+    not to be remembered. `way`: how it looks, in a word; facts are kept apart by it.
     """
-    paths, known = [os.fspath(path) for path in paths], known or cache_home() / "files.sqlite"
-    states = stats(paths, looking_code(look))
-    keys = [(os.fsencode(path), way, state) for path, state in zip(paths, states)]
-    facts, fresh = recall(known, keys), []
+    paths = [os.fspath(path) for path in paths]
+    known = known or cache_home() / "files.sqlite"
+    keys = file_keys(paths, way, looking_code(look))
+    facts = recall(known, keys)
     todo = [number for number, fact in enumerate(facts) if fact is None]
-    few = count_workers(
-        workers, 1 + len(todo) // 64
-    )  # starting a process takes as long as some files
+    workers = count_workers(workers, 1 + len(todo) // TURN)
+    found = in_parallel(look, [paths[number] for number in todo], workers, "checking files")
+    fresh = []
     try:
-        for number, fact in zip(
-            todo, in_parallel(look, [paths[number] for number in todo], few, what="checking files")
-        ):
+        for fact, number in zip(found, todo):
             if isinstance(fact, Crash):
                 fact = dict(reason=str(fact), passing=True)
             facts[number] = fact
             if keys[number][2] and lasts(fact):
                 fresh.append((*keys[number], json.dumps(fact)))
-            if len(fresh) < 64:
-                continue
-            remember(known, fresh)  # in short turns, for another report may be at work with it
-            fresh.clear()
+            if len(fresh) >= TURN:
+                remember(known, fresh)
+                fresh.clear()
     finally:
         remember(known, fresh)  # an interruption loses nothing
     return facts

@@ -141,5 +141,5 @@ def here(monkeypatch):
     def one_by_one(function, items, *_, **__):
         return map(function, list(items))
 
-    for module in ("seen", "spectrograms", "space"):
+    for module in ("seen", "spectrograms", "growing"):
         monkeypatch.setattr(f"song_metric.{module}.in_parallel", one_by_one)

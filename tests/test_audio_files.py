@@ -1,4 +1,4 @@
-"Valid sound files of odd kinds are used, in full length; what cannot be used is refused for its true reason."
+"Valid sound files of odd kinds are used in full; others are refused for their true reason."
 
 import tracemalloc
 
