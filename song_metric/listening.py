@@ -4,28 +4,41 @@
 
 # %% auto #0
 __all__ = [
+    "EDGE",
+    "OVERLAP",
+    "PEAK",
     "PCADecoder",
     "join_patches",
-    "decoded",
     "in_betweens",
+    "reconstruct",
+    "show_spectrogram",
+    "show_row",
     "plot_in_betweens",
+    "error_row",
     "reconstruction_errors",
     "magnitudes",
+    "add_frames",
     "to_sound",
     "inversion_error",
-    "player",
+    "mp3_text",
     "example_sound",
+    "Heard",
     "listening_table",
 ]
 
 # %% ../nbs/listening.ipynb #listening-002
 import base64
 import io
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import soundfile as sf
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from song_metric.spectrograms import (
     FLOOR_DB,
@@ -39,160 +52,173 @@ from .audio import AudioError, read_middle
 from .baselines import PCAEmbedding
 from .metric import cut_patches
 from .names import plot_text
+from .render import render
 
 
 # %% ../nbs/listening.ipynb #listening-025
 class PCADecoder(PCAEmbedding):
-    "PCA with the way back: `decode` gives spectrograms `(n, band, frame)` of codes `(n, n_components)`."
+    "PCA with the way back: `decode` gives spectrograms of codes `(n, n_components)`."
 
-    def fit(self, X, y=None):
+    def fit(self, X: np.ndarray, y: Any = None) -> Self:
+        "Fit to examples `(n, band, frame)`."
         self.shape_ = X.shape[1:]
         return super().fit(X)
 
-    def decode(self, Z):
+    def decode(self, Z: np.ndarray) -> np.ndarray:
+        "Spectrograms `(n, band, frame)` of codes `(n, n_components)`."
         return self.pca_.inverse_transform(Z).reshape(-1, *self.shape_)
 
 
-def join_patches(patches, examples: int) -> np.ndarray:
-    "Patches `(example * patch, band, frame)`, as `cut_patches` cut them, side by side again: `(example, band, patch * frame)`."
-    bands, frames = patches.shape[1:]
-    return (
-        patches.reshape(examples, -1, bands, frames)
-        .transpose(0, 2, 1, 3)
-        .reshape(examples, bands, -1)
-    )
+# %% ../nbs/listening.ipynb #listening-025b
+def join_patches(patches: np.ndarray, examples: int) -> np.ndarray:
+    "Patches as `cut_patches` cut them, side by side again: `(example, band, patch * frame)`."
+    _, bands, frames = patches.shape
+    rows = patches.reshape(examples, -1, bands, frames).transpose(0, 2, 1, 3)
+    return rows.reshape(examples, bands, -1)
 
 
-def decoded(model, examples) -> np.ndarray:
-    "What `model` (with `shape_`, `transform` and `decode`) makes of examples `(example, band, frame)`: encoded, decoded and joined, in [0, 1]; frames that fill no patch are dropped."
+def in_betweens(model: Any, a: np.ndarray, b: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Spectrograms `(share, example, band, frame)` at `shares` of the way from `a` to `b`.
+
+    `a` and `b` are examples `(example, band, frame)`. The way leads between the codes of their
+    patches by `model`, which has `shape_`, `transform` and `decode`; other frames are dropped.
+    """
+    start, end = (model.transform(cut_patches(x, model.shape_[1])) for x in (a, b))
+    codes = [(1 - share) * start + share * end for share in shares]
+    return np.stack([join_patches(model.decode(code), len(a)) for code in codes]).clip(0, 1)
+
+
+def reconstruct(model: Any, examples: np.ndarray) -> np.ndarray:
+    "What `model` makes of examples `(example, band, frame)`, encoded and decoded, in [0, 1]."
     return in_betweens(model, examples, examples, [0.0])[0]
 
 
-def in_betweens(model, a, b, shares) -> np.ndarray:
-    "Spectrograms `(share, example, band, frame)` decoded at `shares` of the way from the codes of examples `a` `(example, band, frame)` to those of `b`, patch by patch."
-    start, end = (model.transform(cut_patches(x, model.shape_[1])) for x in (a, b))
-    return np.stack(
-        [join_patches(model.decode((1 - share) * start + share * end), len(a)) for share in shares]
-    ).clip(0, 1)
-
-
 # %% ../nbs/listening.ipynb #listening-027
-def plot_in_betweens(drawn: dict, ends, near, titles, shares, settings: SpectrogramSettings):
-    "A row for each decoder of `drawn` {name: spectrograms at `shares` `(share, band, frame)`} between the two `ends`, and a row of the `near` real songs; `titles` of the first song, the near ones and the last."
+def show_spectrogram(ax: Axes, picture: np.ndarray, settings: SpectrogramSettings) -> None:
+    "Draw a spectrogram `(band, frame)` in [0, 1], as wide as it is long."
+    seconds = settings.seconds * picture.shape[1] / settings.frames
+    ax.imshow(
+        picture,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+        extent=(0, seconds, 0, len(picture)),
+    )
+
+
+def show_row(row: Sequence[Axes], pictures: dict, settings: SpectrogramSettings) -> None:
+    "Draw `pictures`, {place: spectrogram}, in a row of axes; the others stay empty."
+    for place, ax in enumerate(row):
+        ax.set(xticks=[], yticks=[])
+        if place in pictures:
+            show_spectrogram(ax, pictures[place], settings)
+        else:
+            ax.set_visible(place == 0)  # it bears the row's name
+            ax.spines[:].set_visible(False)
+
+
+# %% ../nbs/listening.ipynb #listening-027b
+def plot_in_betweens(
+    drawn: dict[str, np.ndarray],
+    ends: Sequence[np.ndarray],
+    near: Sequence[np.ndarray],
+    titles: Sequence[str],
+    shares: Sequence[float],
+    settings: SpectrogramSettings,
+) -> Figure:
+    """A row for each decoder of `drawn`, {name: spectrograms `(share, band, frame)`}.
+
+    Between the two `ends`; a last row has the `near` real songs. `titles` are those of the first
+    song, the near ones and the last.
+    """
     import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(
-        len(drawn) + 1,
-        len(shares) + 2,
-        figsize=(1.5 * (len(shares) + 2), 1.25 * (len(drawn) + 1)),
-        dpi=60,
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
-    rows = [
-        {
-            0: ends[0],
-            **{i + 1: picture for i, picture in enumerate(pictures)},
-            len(shares) + 1: ends[1],
-        }
-        for pictures in drawn.values()
-    ] + [{i + 2: picture for i, picture in enumerate(near)}]
-    for row, pictures in zip(axes, rows):
-        for i, ax in enumerate(row):
-            ax.set(xticks=[], yticks=[])
-            if i in pictures:
-                ax.imshow(
-                    pictures[i],
-                    origin="lower",
-                    aspect="auto",
-                    cmap="magma",
-                    vmin=0,
-                    vmax=1,
-                    interpolation="nearest",
-                    extent=(
-                        0,
-                        settings.seconds * pictures[i].shape[1] / settings.frames,
-                        0,
-                        len(pictures[i]),
-                    ),
-                )
-            else:
-                ax.set_visible(i == 0) or ax.spines[:].set_visible(False)
-    for ax, title in zip(
-        axes[0], ["as it is", *(f"decoded, {100 * share:.0f} %" for share in shares), "as it is"]
-    ):
-        ax.set_title(title, fontsize=9)
-    for row, name in zip(axes, [*drawn, "nearest real song"]):
+    rows = [dict(enumerate([ends[0], *pictures, ends[1]])) for pictures in drawn.values()]
+    rows.append(dict(enumerate(near, start=2)))
+    columns = len(shares) + 2
+    size = 1.5 * columns, 1.25 * len(rows)
+    options = dict(sharex=True, sharey=True, squeeze=False, layout="constrained", dpi=60)
+    fig, axes = plt.subplots(len(rows), columns, figsize=size, **options)
+    for row, name, pictures in zip(axes, [*drawn, "nearest real song"], rows):
+        show_row(row, pictures, settings)
         row[0].set_ylabel(plot_text(name, 20), fontsize=8)
-    for ax, title in zip((axes[0, 0], *axes[-1, 2:-2], axes[0, -1]), titles):
-        ax.set_xlabel(plot_text(title, 22), fontsize=7)
-    fig.supxlabel(
-        f"time, {settings.seconds:g} s each; frequency bands from low to high", fontsize=8
-    )
+    above = ["as it is", *(f"decoded, {100 * share:.0f} %" for share in shares), "as it is"]
+    for ax, text in zip(axes[0], above):
+        ax.set_title(text, fontsize=9)
+    for ax, text in zip((axes[0, 0], *axes[-1, 2:-2], axes[0, -1]), titles):
+        ax.set_xlabel(plot_text(text, 22), fontsize=7)
+    axis = f"time, {settings.seconds:g} s each; frequency bands from low to high"
+    fig.supxlabel(axis, fontsize=8)
     return fig
 
 
 # %% ../nbs/listening.ipynb #listening-030
-def reconstruction_errors(models: dict, examples, mean) -> pd.DataFrame:
-    "Error of each of `models` on each example `(example, band, frame)`, by the deviation of all: a row a model, with `numbers` (a code's, times patches), mean and deviation over examples. `mean`: `(band,)`, the spectrogram that knows nothing."
+def error_row(decoder: str, numbers: int, drawn: np.ndarray, examples: np.ndarray) -> dict:
+    "A row of `reconstruction_errors`: mean and deviation of the errors of the `drawn` examples."
+    differences = drawn - examples[..., : drawn.shape[-1]]
+    errors = np.sqrt((differences**2).mean(axis=(1, 2))) / examples.std()
+    mean, deviation = float(errors.mean()), float(errors.std())
+    return dict(decoder=decoder, numbers=numbers, error=mean, error_std=deviation)
+
+
+def reconstruction_errors(
+    models: dict[str, Any], examples: np.ndarray, mean: np.ndarray
+) -> pd.DataFrame:
+    """Errors of `models` on examples `(example, band, frame)`, by the deviation of all: a row each.
+
+    `numbers`: of a code, times patches. `mean`: `(band,)`, the spectrogram that knows nothing.
+    """
     examples = np.asarray(examples, np.float32)
-    drawn = {"mean spectrogram": (0, np.broadcast_to(np.asarray(mean)[:, None], examples.shape))}
+    blank = np.broadcast_to(np.asarray(mean)[:, None], examples.shape)
+    rows = [error_row("mean spectrogram", 0, blank, examples)]
     for name, model in models.items():
-        drawn[name] = (
-            model.transform(cut_patches(examples[:1], model.shape_[1])).size,
-            decoded(model, examples),
-        )
-    deviation, rows = examples.std(), []
-    for name, (numbers, pictures) in drawn.items():
-        error = (
-            np.sqrt(((pictures - examples[..., : pictures.shape[-1]]) ** 2).mean(axis=(1, 2)))
-            / deviation
-        )
-        rows.append(
-            dict(
-                decoder=name,
-                numbers=numbers,
-                error=float(error.mean()),
-                error_std=float(error.std()),
-            )
-        )
+        code = model.transform(cut_patches(examples[:1], model.shape_[1]))
+        rows.append(error_row(name, code.size, reconstruct(model, examples), examples))
     return pd.DataFrame(rows).round(6)
 
 
 # %% ../nbs/listening.ipynb #listening-033
-def magnitudes(spectrogram, settings: SpectrogramSettings) -> np.ndarray:
-    "Magnitudes `(n_fft / 2 + 1, frame)` that have this spectrogram `(band, frame)`, up to loudness: mel bands by least squares without what is negative, averages of adjacent frequencies as they are."
+EDGE = 4  # frames repeated at both ends, where windows are not whole, and cut off again
+OVERLAP = 4  # windows that cover a sample, at least
+PEAK = 0.9  # of the loudest sample
+
+
+def magnitudes(spectrogram: np.ndarray, settings: SpectrogramSettings) -> np.ndarray:
+    """Magnitudes `(n_fft / 2 + 1, frame)` that have this spectrogram `(band, frame)`.
+
+    Up to loudness. Mel bands by least squares without what is negative; averages of frequencies as
+    they are.
+    """
+    spectrogram = np.asarray(spectrogram, np.float32)
     if settings.representation == "stft":
-        return (linear_filters(settings).T > 0).astype("float32") @ np.asarray(
-            spectrogram, np.float32
-        )
-    power = np.where(
-        spectrogram > 0, 10 ** ((np.asarray(spectrogram, np.float32) - 1) * -FLOOR_DB / 10), 0
-    )
+        return (linear_filters(settings).T > 0).astype("float32") @ spectrogram
+    power = np.where(spectrogram > 0, 10 ** ((spectrogram - 1) * -FLOOR_DB / 10), 0)
     inverse = np.linalg.pinv(mel_filters(settings).toarray())
     return np.sqrt((inverse @ power).clip(0)).astype("float32")
 
 
+def add_frames(frames: np.ndarray, hop: int, new_hop: int) -> np.ndarray:
+    "Magnitudes `(frequency, frame)` that lie `hop` samples apart, interpolated `new_hop` apart."
+    at = np.arange(0, hop * (frames.shape[1] - 1) + 1, new_hop) / hop
+    given = np.arange(frames.shape[1])
+    dense = np.stack([np.interp(at, given, row) for row in frames]).astype("float32")
+    return np.pad(dense, ((0, 0), (EDGE, EDGE)), mode="edge")
+
+
+# %% ../nbs/listening.ipynb #listening-033b
 def to_sound(
-    spectrogram, settings: SpectrogramSettings, iterations: int = 32, seed: int = 0
+    spectrogram: np.ndarray, settings: SpectrogramSettings, iterations: int = 32, seed: int = 0
 ) -> np.ndarray:
-    "A sound `(sample,)`, one channel, its peak 0.9, whose spectrogram comes near `(band, frame)`."
+    "A sound `(sample,)`, one channel, whose spectrogram comes near `(band, frame)`."
     from librosa import griffinlim
 
-    hop, edge = min(settings.hop_length, settings.n_fft // 4), 4
-    at = (
-        np.arange(0, settings.hop_length * (spectrogram.shape[1] - 1) + 1, hop)
-        / settings.hop_length
-    )
-    fitting = magnitudes(np.asarray(spectrogram, np.float32).clip(0, 1), settings)
-    dense = np.stack([np.interp(at, np.arange(len(of)), of) for of in fitting]).astype("float32")
-    dense = np.pad(
-        dense, ((0, 0), (edge, edge)), mode="edge"
-    )  # what the windows' ends spoil is cut off again
+    hop = min(settings.hop_length, settings.n_fft // OVERLAP)
+    frames = magnitudes(np.asarray(spectrogram, np.float32).clip(0, 1), settings)
     sound = griffinlim(
-        dense,
+        add_frames(frames, settings.hop_length, hop),
         n_iter=iterations,
         hop_length=hop,
         win_length=settings.n_fft,
@@ -200,59 +226,69 @@ def to_sound(
         center=False,
         random_state=seed,
     )
-    sound = np.pad(sound[edge * hop :], (0, settings.n_samples))[: settings.n_samples]
-    return (0.9 * sound / (np.abs(sound).max() or 1)).astype("float32")
+    sound = np.pad(sound[EDGE * hop :], (0, settings.n_samples))[: settings.n_samples]
+    return (PEAK * sound / (np.abs(sound).max() or 1)).astype("float32")
 
 
-def inversion_error(spectrogram, sound, settings: SpectrogramSettings) -> float:
-    "Root mean squared difference between a spectrogram `(band, frame)` and that of a sound made from it, by the deviation of the first."
-    again = spectrograms([np.pad(sound, (0, max(0, settings.n_samples - len(sound))))], settings)[
-        0
-    ][:, : spectrogram.shape[1]]
-    return float(
-        np.sqrt(((again - np.asarray(spectrogram, np.float32)) ** 2).mean())
-        / (np.std(spectrogram) + 1e-12)
-    )
+def inversion_error(
+    spectrogram: np.ndarray, sound: np.ndarray, settings: SpectrogramSettings
+) -> float:
+    """Root mean squared difference of a spectrogram `(band, frame)` and that of a sound made of it.
+
+    Divided by the deviation of the first.
+    """
+    whole = np.pad(sound, (0, max(0, settings.n_samples - len(sound))))
+    again = spectrograms([whole], settings)[0][:, : spectrogram.shape[1]]
+    differences = again - np.asarray(spectrogram, np.float32)
+    return float(np.sqrt((differences**2).mean()) / (np.std(spectrogram) + 1e-12))
 
 
 # %% ../nbs/listening.ipynb #listening-036
-def player(sound, sample_rate: int) -> str:
-    "HTML of an audio element that holds a sound `(sample,)` as MP3."
+def mp3_text(sound: np.ndarray | None, sample_rate: int) -> str:
+    "A sound `(sample,)` as MP3 in base64; '' for none."
+    if sound is None or not len(sound):
+        return ""
     file = io.BytesIO()
-    sf.write(
-        file,
-        np.asarray(sound, np.float32),
-        sample_rate,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        compression_level=0.9,
-        bitrate_mode="VARIABLE",
-    )
-    return f'<audio controls src="data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}"></audio>'
+    options = dict(format="MP3", subtype="MPEG_LAYER_III", bitrate_mode="VARIABLE")
+    samples = np.asarray(sound, np.float32)
+    sf.write(file, samples, sample_rate, compression_level=0.9, **options)
+    return base64.b64encode(file.getvalue()).decode()
 
 
-def example_sound(path, begin: float, settings: SpectrogramSettings) -> np.ndarray | None:
-    "The sound `(sample,)` of the example that starts `begin` seconds into a file; None where the file cannot be read any more."
+def example_sound(
+    path: Path | str, begin: float, settings: SpectrogramSettings
+) -> np.ndarray | None:
+    "The sound `(sample,)` of the example `begin` seconds into a file; None where it is not there."
     try:
         sound, start, _ = read_middle(path, settings.preview_seconds, settings.sample_rate)
     except (AudioError, OSError):
         return None
-    first = round((float(begin) - start) * settings.sample_rate)
-    return sound[max(0, first) : max(0, first) + settings.n_samples]
+    first = max(0, round((float(begin) - start) * settings.sample_rate))
+    return sound[first : first + settings.n_samples]
 
 
-def listening_table(rows: list[tuple]) -> str:
-    "An HTML table of rows (what, sound or None, error or None, remark, sound beside the remark or None, samples a second); texts are escaped."
+# %% ../nbs/listening.ipynb #listening-036b
+@dataclass(frozen=True)
+class Heard:
+    "A row of a table to listen to."
 
-    def cell(sound, rate):
-        return player(sound, rate) if sound is not None and len(sound) else "–"
+    what: str
+    sound: np.ndarray | None  # (sample,); None where it cannot be read any more
+    error: float | None = None  # of the inversion
+    remark: str = ""  # the nearest real song
+    near: np.ndarray | None = None  # its sound
 
-    lines = [
-        f"<tr><td>{escape(what)}</td><td>{cell(sound, rate)}</td><td>{'–' if error is None else f'{error:.2f}'}</td><td>{escape(remark)}</td><td>{cell(near, rate) if remark else ''}</td></tr>"
-        for what, sound, error, remark, near, rate in rows
+
+def listening_table(rows: Sequence[Heard], sample_rate: int) -> str:
+    "An HTML table of `rows`, whose sounds have so many samples a second; texts are escaped."
+    shown = [
+        dict(
+            what=row.what,
+            sound=mp3_text(row.sound, sample_rate),
+            error="–" if row.error is None else f"{row.error:.2f}",
+            remark=row.remark,
+            near=mp3_text(row.near, sample_rate),
+        )
+        for row in rows
     ]
-    return (
-        "<table><thead><tr><th></th><th>sound</th><th>error of inversion</th><th>nearest real song</th><th>its sound</th></tr></thead><tbody>"
-        + "".join(lines)
-        + "</tbody></table>"
-    )
+    return render("listening.html.j2", rows=shown)

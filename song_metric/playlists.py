@@ -5,175 +5,153 @@
 # %% auto #0
 __all__ = [
     "TURN",
-    "CORRIDOR",
-    "WIDTH",
     "SPACING",
     "LENGTHS",
     "COUNTS",
-    "WRITERS",
+    "CORRIDOR",
+    "WIDTH",
+    "SPREAD",
+    "NEAR",
+    "AIM",
     "step_cost",
+    "turn_cosine",
     "turn_cost",
+    "count_repeats",
     "fluidity",
+    "all_distances",
     "corridor",
-    "step_costs",
+    "songs_between",
+    "same_artist",
+    "forward_costs",
     "places",
     "cheapest_way",
-    "songs_between",
+    "find_way",
     "fluid_way",
     "Playlist",
-    "file_uri",
-    "write_m3u8",
-    "write_xspf",
-    "write_playlist_json",
     "require_different",
+    "titles",
     "path",
+    "share_out",
     "through",
     "first_without_copies",
+    "spread_out",
+    "chain",
     "around",
     "mix",
     "straight_line",
     "random_walk",
+    "draw_pair",
     "compare_paths",
     "path_table",
 ]
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-003
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 
-from .files import RunError, atomic_write, relative_path, write_json
-from .names import plain_text
+from .files import RunError
+from .playlist_files import save_playlist
 from .points import are_copies, drop_copies
 from .search import squared_distances
 from .space import SongSpace
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-006
 TURN = 0.5  # weight of turns against steps
-CORRIDOR = 600  # songs between two that a path may take
-WIDTH = 40  # songs that are weighed for each place of a path, with turns
 SPACING = 3  # songs within which no artist stands twice
 
 
-def step_cost(squared):
+def step_cost(squared: np.ndarray) -> np.ndarray:
+    "What steps cost, the cubes of their lengths, from squared lengths."
     return squared**1.5
 
 
-def turn_cost(before, after, across):
-    "The cost of a turn, from squared distances: first to second song, second to third, first to third."
-    cosine = (across - before - after) / (2 * np.sqrt(before * after) + 1e-12)
+def turn_cosine(before: np.ndarray, after: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """The cosine of turns: 1 straight on, -1 back.
+
+    From squared distances: first to second song, second to third, first to third.
+    """
+    return (across - before - after) / (2 * np.sqrt(before * after) + 1e-12)
+
+
+def turn_cost(before: np.ndarray, after: np.ndarray, across: np.ndarray) -> np.ndarray:
+    "What turns cost, from squared distances as of `turn_cosine`."
+    cosine = turn_cosine(before, after, across)
     return TURN * (1 - cosine) * ((before + after) / 2) ** 1.5
 
 
+def count_repeats(space: SongSpace, songs: np.ndarray, spacing: int) -> int:
+    "How many pairs of songs within `spacing` of each other are by one artist, who is known."
+    artists = space.artists[songs]
+    known = space.known[songs]
+    gaps = range(1, min(spacing, len(songs)))
+    return int(sum(((artists[gap:] == artists[:-gap]) & known[gap:]).sum() for gap in gaps))
+
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-006b
 LENGTHS = ("strain", "largest_step", "mean_step", "unevenness", "mean_turn")
 COUNTS = ("genre_changes", "artist_repeats")
 
 
-def fluidity(space: SongSpace, songs, spacing: int = SPACING) -> dict:
-    "How fluid a playlist (positions) is: strain, largest and mean step, unevenness (deviation / mean), mean turn in degrees, changes of genre, artists repeated within `spacing` songs; all 0 for fewer than two songs."
+def fluidity(space: SongSpace, songs: Sequence[int], spacing: int = SPACING) -> dict[str, float]:
+    """How fluid a playlist (positions) is; all 0 for fewer than two songs.
+
+    Strain, largest and mean step, unevenness (the steps' deviation / mean), mean turn in degrees;
+    changes of genre, and artists repeated within `spacing` songs.
+    """
     songs = np.asarray(songs, int)
     if len(songs) < 2:
         return dict.fromkeys(LENGTHS, 0.0) | dict.fromkeys(COUNTS, 0)
     squared = squared_distances(space.vectors[songs], space.vectors[songs])
-    i = np.arange(len(songs))
-    d2, across = squared[i[:-1], i[1:]], squared[i[:-2], i[2:]]
-    step, cosine = (
-        np.sqrt(d2),
-        ((across - d2[:-1] - d2[1:]) / (2 * np.sqrt(d2[:-1] * d2[1:]) + 1e-12)).clip(-1, 1),
-    )
-    cost = step_cost(d2).sum() + turn_cost(d2[:-1], d2[1:], across).sum()
-    repeats = sum(
-        space.known[a] and space.artists[a] == space.artists[b]
-        for k, a in enumerate(songs)
-        for b in songs[k + 1 : k + spacing]
-    )
+    steps, across = np.diagonal(squared, 1), np.diagonal(squared, 2)
+    corners = steps[:-1], steps[1:], across
+    cost = step_cost(steps).sum() + turn_cost(*corners).sum()
+    lengths = np.sqrt(steps)
+    turns = np.degrees(np.arccos(turn_cosine(*corners).clip(-1, 1)))
+    genres = space.genres[songs]
     return dict(
-        strain=float((cost / len(step)) ** (1 / 3)),
-        largest_step=float(step.max()),
-        mean_step=float(step.mean()),
-        unevenness=float(step.std() / (step.mean() + 1e-12)),
-        mean_turn=float(np.degrees(np.arccos(cosine)).mean()) if len(cosine) else 0.0,
-        genre_changes=int((space.genres[songs[1:]] != space.genres[songs[:-1]]).sum()),
-        artist_repeats=int(repeats),
+        strain=float((cost / len(steps)) ** (1 / 3)),
+        largest_step=float(lengths.max()),
+        mean_step=float(lengths.mean()),
+        unevenness=float(lengths.std() / (lengths.mean() + 1e-12)),
+        mean_turn=float(turns.mean()) if len(turns) else 0.0,
+        genre_changes=int((genres[1:] != genres[:-1]).sum()),
+        artist_repeats=count_repeats(space, songs, spacing),
     )
 
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-009
-def corridor(space: SongSpace, a: int, b: int, most: int = CORRIDOR, without=()) -> np.ndarray:
-    "Positions of `a`, of the `most` songs with the least detour between `a` and `b`, by how far along they are, and of `b`."
-    far = [
-        np.sqrt(
-            (
-                space.near.squares - 2 * (space.vectors @ space.vectors[i]) + space.near.squares[i]
-            ).clip(0)
-        )
-        for i in (a, b)
-    ]
-    detour = far[0] + far[1]
+CORRIDOR = 600  # songs between two that a path may take
+WIDTH = 40  # songs that are weighed for each place of a path, with turns
+
+
+def all_distances(space: SongSpace, song: int) -> np.ndarray:
+    "The distances of all songs to one (its position), in single precision `(song,)`."
+    squares = space.near.squares
+    squared = squares - 2 * (space.vectors @ space.vectors[song]) + squares[song]
+    return np.sqrt(squared.clip(0))
+
+
+def corridor(
+    space: SongSpace, a: int, b: int, most: int = CORRIDOR, without: Sequence[int] = ()
+) -> np.ndarray:
+    "Positions of `a`, of the `most` songs of least detour by how far along they are, and of `b`."
+    from_a = all_distances(space, a)
+    to_b = all_distances(space, b)
+    detour = from_a + to_b
     detour[[a, b, *without]] = np.inf
     count = min(most, len(space) - len({a, b, *without}))
     found = np.argpartition(detour, count - 1)[:count] if count else np.array([], int)
-    along = far[0][found] ** 2 - far[1][found] ** 2
+    along = from_a[found] ** 2 - to_b[found] ** 2
     return np.concatenate([[a], found[np.lexsort((found, along))], [b]])
 
 
-def step_costs(space: SongSpace, songs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Among songs in order: squared distances, whether two are by one artist, and what a step costs: infinitely much backwards and to the same artist."
-    squared = squared_distances(space.vectors[songs], space.vectors[songs])
-    same = (space.artists[songs][:, None] == space.artists[songs]) & space.known[songs][:, None]
-    costs = np.where(same, np.inf, step_cost(squared))
-    costs[np.tril_indices(len(songs))] = np.inf
-    return squared, same, costs
-
-
-def places(costs, n: int, width: int) -> list[np.ndarray]:
-    "For each of `n` places the songs (`width` of them at most) through which the cheapest ways from the first to the last song pass, by steps alone."
-    m = len(costs)
-    ahead, back = (
-        [np.where(np.arange(m) == 0, 0.0, np.inf)],
-        [np.where(np.arange(m) == m - 1, 0.0, np.inf)],
-    )
-    for _ in range(n - 1):
-        ahead.append((ahead[-1][:, None] + costs).min(axis=0))
-        back.append((costs + back[-1]).min(axis=1))
-    through = [ahead[i] + back[n - 1 - i] for i in range(n)]
-    return [
-        np.argsort(cost, kind="stable")[: min(width, int(np.isfinite(cost).sum()))]
-        for cost in through
-    ]
-
-
-# %% ../nbs/06_playlists.ipynb #06_playlists-010
-def cheapest_way(squared, same, costs, layers) -> list[int]:
-    "The cheapest way with turns, one song from each layer, no artist twice within three songs; an empty list where there is none."
-    total, back = costs[np.ix_(layers[0], layers[1])], []
-    for h, i, j in zip(layers, layers[1:], layers[2:]):
-        before, after, across = (
-            squared[np.ix_(h, i)][:, :, None],
-            squared[np.ix_(i, j)][None],
-            squared[np.ix_(h, j)][:, None, :],
-        )
-        each = total[:, :, None] + costs[np.ix_(i, j)][None] + turn_cost(before, after, across)
-        each = np.where(same[np.ix_(h, j)][:, None, :], np.inf, each)
-        back.append(each.argmin(axis=0))
-        total = each.min(axis=0)
-    i, j = np.unravel_index(total.argmin(), total.shape)
-    if not np.isfinite(total[i, j]):
-        return []
-    way = [layers[-1][j], layers[-2][i]]
-    for k in range(len(back) - 1, -1, -1):
-        i, j = back[k][i, j], i
-        way.append(layers[k][i])
-    return [int(song) for song in way[::-1]]
-
-
+# %% ../nbs/06_playlists.ipynb #06_playlists-009a
 def songs_between(
-    space: SongSpace, a: int, b: int, n: int, without=(), copies: bool = False
+    space: SongSpace, a: int, b: int, n: int, without: Sequence[int] = (), copies: bool = False
 ) -> np.ndarray:
     """The songs that a way of `n` songs from `a` to `b` may take, in the order of a `corridor`.
 
@@ -190,34 +168,102 @@ def songs_between(
         most *= 2
 
 
-def fluid_way(
-    space: SongSpace, a: int, b: int, n: int, width: int = WIDTH, without=(), copies: bool = False
+# %% ../nbs/06_playlists.ipynb #06_playlists-009c
+def same_artist(space: SongSpace, songs: np.ndarray) -> np.ndarray:
+    "Which of `songs` (positions) are by one artist, who is known, `(song, song)` of bool."
+    artists = space.artists[songs]
+    return (artists[:, None] == artists) & space.known[songs][:, None]
+
+
+def forward_costs(squared: np.ndarray, same: np.ndarray) -> np.ndarray:
+    "What steps cost among songs in order: infinitely much backwards and to the `same` artist."
+    costs = np.where(same, np.inf, step_cost(squared))
+    costs[np.tril_indices(len(costs))] = np.inf
+    return costs
+
+
+def places(costs: np.ndarray, n: int, width: int) -> list[np.ndarray]:
+    """For each of `n` places the songs through which the cheapest ways pass, by steps alone.
+
+    Those from the first song to the last, `width` songs at most.
+    """
+    ahead = [np.where(np.arange(len(costs)) == 0, 0.0, np.inf)]
+    back = [ahead[0][::-1]]
+    for _ in range(n - 1):
+        ahead.append((ahead[-1][:, None] + costs).min(axis=0))
+        back.append((costs + back[-1]).min(axis=1))
+    through = [to + on for to, on in zip(ahead, reversed(back))]
+    return [
+        np.argsort(cost, kind="stable")[: min(width, int(np.isfinite(cost).sum()))]
+        for cost in through
+    ]
+
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-010
+def cheapest_way(
+    squared: np.ndarray, same: np.ndarray, costs: np.ndarray, layers: list[np.ndarray]
 ) -> list[int]:
-    "Positions of a fluid playlist of exactly `n` songs from `a` to `b`, none a copy of another unless `copies`. Where too few artists lie between to keep them apart, artists do not count; a `RunError` where there are too few songs."
+    "The cheapest way with turns, a song from each layer, no artist twice in three; [] without one."
+    total = costs[np.ix_(layers[0], layers[1])]
+    choices = []
+    for first, second, third in zip(layers, layers[1:], layers[2:]):
+        before = squared[np.ix_(first, second)][:, :, None]
+        after = squared[np.ix_(second, third)][None]
+        across = squared[np.ix_(first, third)][:, None, :]
+        steps = costs[np.ix_(second, third)][None]
+        each = total[:, :, None] + steps + turn_cost(before, after, across)
+        each = np.where(same[np.ix_(first, third)][:, None, :], np.inf, each)
+        choices.append(each.argmin(axis=0))
+        total = each.min(axis=0)
+    i, j = np.unravel_index(total.argmin(), total.shape)
+    if not np.isfinite(total[i, j]):
+        return []
+    way = [layers[-1][j], layers[-2][i]]
+    for choice, layer in zip(reversed(choices), reversed(layers[:-2])):
+        i, j = choice[i, j], i
+        way.append(layer[i])
+    return [int(song) for song in reversed(way)]
+
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-010b
+def find_way(squared: np.ndarray, same: np.ndarray, n: int, width: int) -> list[int]:
+    "The cheapest way of `n` songs among songs in order; [] where artists cannot be kept apart."
+    costs = forward_costs(squared, same)
+    layers = places(costs, n, width)
+    if not all(len(layer) for layer in layers):
+        return []
+    return cheapest_way(squared, same, costs, layers)
+
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-010c
+def fluid_way(
+    space: SongSpace,
+    a: int,
+    b: int,
+    n: int,
+    width: int = WIDTH,
+    without: Sequence[int] = (),
+    copies: bool = False,
+) -> list[int]:
+    """Positions of a fluid playlist of exactly `n` songs from `a` to `b`, none a copy of another.
+
+    Unless `copies`. Where too few artists lie between to keep them apart, artists do not count. A
+    `RunError` where there are too few songs.
+    """
     if n < 2 or a == b:
-        raise RunError(
-            "A path leads from one song to another: give two songs, and a length of 2 or more."
-        )
+        leads = "A path leads from one song to another"
+        raise RunError(f"{leads}: give two songs, and a length of 2 or more.")
     if n == 2:
         return [a, b]
     songs = songs_between(space, a, b, n, without, copies)
     if len(songs) < n:
-        raise RunError(
-            f"A path of {n} songs needs more songs than this space has left ({len(songs)}{'' if copies else ', each counted once'}): ask for a shorter one."
-        )
-    squared, same, costs = step_costs(space, songs)
-    for apart in (same, np.zeros_like(same)):
-        if apart is not same:
-            costs = np.where(np.triu(np.ones_like(same), 1), step_cost(squared), np.inf)
-        layers = places(costs, n, width)
-        way = (
-            cheapest_way(squared, apart, costs, layers)
-            if all(len(layer) for layer in layers)
-            else []
-        )
-        if way:
-            return songs[way].tolist()
-    raise AssertionError("without spacing there is always a way")
+        left = f"{len(songs)}{'' if copies else ', each counted once'}"
+        needs = f"A path of {n} songs needs more songs than this space has left ({left})"
+        raise RunError(f"{needs}: ask for a shorter one.")
+    squared = squared_distances(space.vectors[songs], space.vectors[songs])
+    same = same_artist(space, songs)
+    way = find_way(squared, same, n, width) or find_way(squared, np.zeros_like(same), n, width)
+    return songs[way].tolist()
 
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-013
@@ -226,148 +272,82 @@ class Playlist:
     "Positions of songs of a space, in order."
 
     space: SongSpace
-    songs: list
+    songs: list[int]
     name: str = "Playlist"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.songs)
 
-    def score(self, spacing: int = SPACING) -> dict:
+    def score(self, spacing: int = SPACING) -> dict[str, float]:
+        "How fluid it is: see `fluidity`."
         return fluidity(self.space, self.songs, spacing)
 
     def table(self) -> pd.DataFrame:
         "The catalog rows, with `step`, the distance from the song before."
-        steps = [np.nan, *(self.space.distance(a, b) for a, b in zip(self.songs, self.songs[1:]))]
-        return self.space.songs.iloc[self.songs].assign(step=steps[: len(self)])
+        steps = [self.space.distance(a, b) for a, b in zip(self.songs, self.songs[1:])]
+        return self.space.songs.iloc[self.songs].assign(step=[np.nan, *steps][: len(self)])
 
-    def save(self, path, absolute: bool = False) -> Path:
-        "Write the playlist as its suffix says: .m3u8, .xspf or .json; paths as seen from there, or absolute. A `RunError` for another suffix, and where songs have no path."
+    def save(self, path: Path | str, absolute: bool = False) -> Path:
+        "Write it as the suffix says, .m3u8, .xspf or .json: see `save_playlist`."
         path = Path(path)
-        if path.suffix not in WRITERS:
-            raise RunError(
-                f"A playlist is saved as {', '.join(WRITERS)}, not as {path.suffix or 'a file without suffix'}."
-            )
-        rows = self.table().to_dict("records")
-        lost = [row["song_id"] for row in rows if not row["path"]]
-        if lost and path.suffix != ".json":
-            raise RunError(
-                f"{len(lost)} songs have no path, such as {lost[0]!r}: this space was saved without; save the playlist as .json."
-            )
-        for row in rows:
-            row["path"] = row["path"] and (
-                os.path.abspath(row["path"])
-                if absolute
-                else relative_path(row["path"], path.parent)
-            )
-        with atomic_write(path) as aside:
-            WRITERS[path.suffix](self.name, rows, aside)
+        save_playlist(self.name, self.table(), path, absolute)
         return path
 
 
-# %% ../nbs/06_playlists.ipynb #06_playlists-014
-def file_uri(path: str) -> str:
-    "A path as a URI reference, percent-encoded [RFC 3986]: `file:` for an absolute path."
-    return Path(path).as_uri() if os.path.isabs(path) else quote(Path(path).as_posix(), safe="/")
-
-
-def write_m3u8(name: str, rows: list[dict], path: Path) -> None:
-    "UTF-8, a line a path. A path that starts with # gets ./ before it; one with a line break, which no line can hold, becomes an absolute file URI."
-    lines = ["#EXTM3U", f"#PLAYLIST:{plain_text(name)}"]
-    for row in rows:
-        place = row["path"]
-        if any(c in place for c in "\r\n"):
-            place = Path(os.path.abspath(path.parent / place)).as_uri()
-        elif place.startswith("#") or place != place.strip():
-            place = f"./{place}"
-        lines += [
-            f"#EXTINF:{round(row['duration'])},{plain_text(' - '.join(filter(None, [row['artist'], row['title']])))}",
-            place,
-        ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-
-
-def write_xspf(name: str, rows: list[dict], path: Path) -> None:
-    "XSPF 1: XML with locations as URIs."
-    root = ElementTree.Element("playlist", version="1", xmlns="http://xspf.org/ns/0/")
-    ElementTree.SubElement(root, "title").text = plain_text(name)
-    tracks = ElementTree.SubElement(root, "trackList")
-    for row in rows:
-        track = ElementTree.SubElement(tracks, "track")
-        for tag, text in (
-            ("location", file_uri(row["path"])),
-            ("title", plain_text(row["title"])),
-            ("creator", plain_text(row["artist"])),
-            ("album", plain_text(row["album"])),
-            ("duration", str(round(1000 * row["duration"]))),
-        ):
-            if text:
-                ElementTree.SubElement(track, tag).text = text
-    ElementTree.indent(root)
-    path.write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
-
-
-def write_playlist_json(name: str, rows: list[dict], path: Path) -> None:
-    "The catalog rows and steps, in order."
-    write_json(
-        path,
-        dict(
-            name=name,
-            songs=[
-                row | {"step": None if pd.isna(row["step"]) else round(row["step"], 6)}
-                for row in rows
-            ],
-        ),
-    )
-
-
-WRITERS = {".m3u8": write_m3u8, ".xspf": write_xspf, ".json": write_playlist_json}
-
-
 # %% ../nbs/06_playlists.ipynb #06_playlists-016
-def require_different(space: SongSpace, songs: list[int]) -> None:
+def require_different(space: SongSpace, songs: Sequence[int]) -> None:
     "A `RunError` that names two of `songs` (positions) that are copies of one."
     same = np.argwhere(np.triu(are_copies(space, songs, songs), 1))
-    if not len(same):
-        return
-    a, b = (space.songs["song_id"].iat[songs[i]] for i in same[0])
-    raise RunError(f"{a!r} and {b!r} are the same song: name different songs.")
+    if len(same):
+        a, b = (space.songs["song_id"].iat[songs[i]] for i in same[0])
+        raise RunError(f"{a!r} and {b!r} are the same song: name different songs.")
 
 
-def path(space: SongSpace, a, b, n: int = 10) -> Playlist:
+def titles(space: SongSpace, songs: Sequence[int]) -> list[str]:
+    "The titles of songs (positions)."
+    return space.songs["title"].iloc[list(songs)].tolist()
+
+
+def path(space: SongSpace, a: int | str, b: int | str, n: int = 10) -> Playlist:
     "A fluid playlist of exactly `n` songs from `a` to `b` (positions or ids)."
-    a, b = space.position(a), space.position(b)
-    if a != b:
-        require_different(space, [a, b])
-    return Playlist(
-        space,
-        fluid_way(space, a, b, n),
-        f"From {space.songs['title'].iat[a]} to {space.songs['title'].iat[b]}",
-    )
+    ends = [space.position(a), space.position(b)]
+    if ends[0] != ends[1]:
+        require_different(space, ends)
+    first, last = titles(space, ends)
+    return Playlist(space, fluid_way(space, *ends, n), f"From {first} to {last}")
 
 
-def through(space: SongSpace, songs, n: int = 20) -> Playlist:
-    "A fluid playlist of exactly `n` songs that passes through `songs` in order; long legs get more songs."
+# %% ../nbs/06_playlists.ipynb #06_playlists-016a
+def share_out(lengths: np.ndarray, songs: int) -> np.ndarray:
+    "How many of `songs` each leg of these `lengths` gets: in proportion, by largest remainders."
+    share = songs * lengths / (lengths.sum() or 1)
+    counts = np.floor(share).astype(int)
+    order = np.argsort(counts - share, kind="stable")
+    counts[order[: songs - counts.sum()]] += 1
+    return counts
+
+
+def through(space: SongSpace, songs: Sequence[int | str], n: int = 20) -> Playlist:
+    "A fluid playlist of exactly `n` songs that passes through `songs` in order."
     at = [space.position(song) for song in songs]
     if len(at) < 2 or len(set(at)) < len(at) or n < len(at):
-        raise RunError(
-            "Give two or more different songs to pass through, and a length that holds them all."
-        )
+        wanted = "Give two or more different songs to pass through"
+        raise RunError(f"{wanted}, and a length that holds them all.")
     require_different(space, at)
-    legs = np.array([space.distance(a, b) for a, b in zip(at, at[1:])])
-    share = (n - len(at)) * legs / (legs.sum() or 1)
-    extra = np.floor(share).astype(int)
-    extra[np.argsort(extra - share, kind="stable")[: n - len(at) - extra.sum()]] += 1
+    legs = list(zip(at, at[1:]))
+    lengths = np.array([space.distance(a, b) for a, b in legs])
     found = at[:1]
-    for a, b, more in zip(at, at[1:], extra):
-        found += fluid_way(
-            space, a, b, int(more) + 2, without=[i for i in {*found, *at} if i not in (a, b)]
-        )[1:]
-    return Playlist(space, found, "Through " + ", ".join(space.songs["title"].iat[i] for i in at))
+    for (a, b), more in zip(legs, share_out(lengths, n - len(at))):
+        without = [i for i in {*found, *at} if i not in (a, b)]
+        found += fluid_way(space, a, b, int(more) + 2, without=without)[1:]
+    return Playlist(space, found, "Through " + ", ".join(titles(space, at)))
 
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-016c
-def first_without_copies(space: SongSpace, order, count: int, before=()) -> list[int]:
-    "The first `count` of `order` (positions) that are no copies of `before` or of an earlier one."
+def first_without_copies(
+    space: SongSpace, order: np.ndarray, count: int, before: Sequence[int] = ()
+) -> list[int]:
+    "The first `count` of `order` (positions) that are no copies of `before` or of one another."
     reach = count + len(before)
     while True:
         found = drop_copies(space, order[:reach], before)
@@ -376,113 +356,142 @@ def first_without_copies(space: SongSpace, order, count: int, before=()) -> list
         reach *= 2
 
 
-def around(space: SongSpace, seeds, n: int = 20, diversity: float = 0.0) -> Playlist:
-    "`n` songs around `seeds` (the first of them): from the `n * (1 + 9 * diversity)` nearest, those furthest apart; each song is followed by the nearest one left."
-    at = [space.position(song) for song in seeds]
-    if not at or not 0 <= diversity <= 1 or n < len(at):
-        raise RunError(
-            "Give one or more songs, a length that holds them, and a diversity from 0 to 1."
-        )
-    at = drop_copies(space, at)
-    nearest = squared_distances(space.vectors, space.vectors[at]).min(axis=1)
-    order, pool = np.argsort(nearest, kind="stable"), round(n * (1 + 9 * diversity))
-    songs = np.array([*sorted(at), *first_without_copies(space, order, pool - len(at), at)])
-    pool = len(songs)
-    squared = squared_distances(space.vectors[songs], space.vectors[songs])
-    chosen = [int(np.flatnonzero(songs == i)[0]) for i in dict.fromkeys(at)]
-    while len(chosen) < min(n, pool):
-        gap = squared[:, chosen].min(axis=1) if diversity else -nearest[songs]
+def spread_out(squared: np.ndarray, chosen: list[int], count: int) -> list[int]:
+    "`chosen` and more, up to `count`, each the one furthest from those chosen before it."
+    chosen = list(chosen)
+    while len(chosen) < count:
+        gap = squared[:, chosen].min(axis=1)
         gap[chosen] = -np.inf
         chosen.append(int(gap.argmax()))
-    order, left = [chosen[0]], chosen[1:]
+    return chosen
+
+
+def chain(squared: np.ndarray, songs: list[int]) -> list[int]:
+    "`songs` in another order, from the first on: each is followed by the nearest one left."
+    order = songs[:1]
+    left = songs[1:]
     while left:
         order.append(left.pop(int(squared[order[-1], left].argmin())))
-    return Playlist(
-        space, songs[order].tolist(), "Around " + ", ".join(space.songs["title"].iat[i] for i in at)
-    )
+    return order
 
 
-def mix(space: SongSpace, add, subtract=(), n: int = 10, strength: float = 0.5) -> Playlist:
-    "The `n` songs nearest to the mean of `add`, moved away from the mean of `subtract` by `strength` times their difference; none of those given."
-    plus, minus = ([space.position(song) for song in songs] for songs in (add, subtract))
+# %% ../nbs/06_playlists.ipynb #06_playlists-016d
+SPREAD = 10  # playlists as long as this one that the most diverse one is taken from
+
+
+def around(
+    space: SongSpace, seeds: Sequence[int | str], n: int = 20, diversity: float = 0.0
+) -> Playlist:
+    """`n` songs around `seeds`, the first of them first; each is followed by the nearest one left.
+
+    With `diversity`, those furthest apart among the nearest: of 1, among `SPREAD * n` of them.
+    """
+    at = [space.position(song) for song in seeds]
+    if not at or not 0 <= diversity <= 1 or n < len(at):
+        wanted = "Give one or more songs, a length that holds them"
+        raise RunError(f"{wanted}, and a diversity from 0 to 1.")
+    at = drop_copies(space, at)
+    nearest = squared_distances(space.vectors, space.vectors[at]).min(axis=1)
+    order = np.argsort(nearest, kind="stable")
+    pool = round(n * (1 + (SPREAD - 1) * diversity))
+    songs = np.array([*sorted(at), *first_without_copies(space, order, pool - len(at), at)])
+    squared = squared_distances(space.vectors[songs], space.vectors[songs])
+    chosen = [int(np.flatnonzero(songs == i)[0]) for i in at]
+    if diversity:
+        chosen = spread_out(squared, chosen, min(n, len(songs)))
+    else:
+        chosen += range(len(at), len(songs))
+    playlist = songs[chain(squared, chosen)].tolist()
+    return Playlist(space, playlist, "Around " + ", ".join(titles(space, at)))
+
+
+# %% ../nbs/06_playlists.ipynb #06_playlists-016e
+def mix(
+    space: SongSpace,
+    add: Sequence[int | str],
+    subtract: Sequence[int | str] = (),
+    n: int = 10,
+    strength: float = 0.5,
+) -> Playlist:
+    """The `n` songs nearest to the mean of `add`, none of those given.
+
+    Moved away from the mean of `subtract` by `strength` times their difference.
+    """
+    plus = [space.position(song) for song in add]
+    minus = [space.position(song) for song in subtract]
     if not plus:
         raise RunError("A mix needs at least one song to add.")
     point = space.vectors[plus].mean(axis=0, dtype=np.float64)
     if minus:
         point = point + strength * (point - space.vectors[minus].mean(axis=0, dtype=np.float64))
-    name = " + ".join(space.songs["title"].iat[i] for i in plus) + "".join(
-        f" − {space.songs['title'].iat[i]}" for i in minus
-    )
-    songs = space.nearest_positions(point, n, copies=False, without=[*plus, *minus])[0].tolist()
-    if not songs:
+    songs, _ = space.nearest_positions(point, n, copies=False, without=[*plus, *minus])
+    if not len(songs):
         raise RunError("A mix is of other songs than those given, and this space has none.")
-    return Playlist(space, songs, name)
+    name = " + ".join(titles(space, plus)) + "".join(f" − {t}" for t in titles(space, minus))
+    return Playlist(space, songs.tolist(), name)
 
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-019
+NEAR = 15  # neighbours among which a random walk draws its next song
+AIM = 5  # of them, those nearest to the goal
+
+
 def straight_line(space: SongSpace, a: int, b: int, n: int) -> list[int]:
     "The free songs nearest to `n` evenly spaced points on the line from `a` to `b`."
-    songs, (x, y) = [a], space.vectors[[a, b]].astype(np.float64)
-    for t in np.arange(1, n - 1) / (n - 1):
-        songs.append(
-            int(space.nearest_positions((1 - t) * x + t * y, 1, without=[*songs, b])[0][0])
-        )
+    songs = [a]
+    start, end = space.vectors[[a, b]].astype(np.float64)
+    for share in np.arange(1, n - 1) / (n - 1):
+        point = (1 - share) * start + share * end
+        found, _ = space.nearest_positions(point, 1, without=[*songs, b])
+        songs.append(int(found[0]))
     return [*songs, b]
 
 
 def random_walk(
-    space: SongSpace, a: int, b: int, n: int, draw, aim: bool = False, near: int = 15
+    space: SongSpace, a: int, b: int, n: int, draw: np.random.Generator, aim: bool = False
 ) -> list[int]:
-    "`n` songs from `a` to `b`, each a random one of the `near` nearest that are free; with an `aim`, of the five of them nearest to `b`. `draw`: a numpy generator."
+    "`n` songs from `a` to `b`, each a random one of the nearest that are free; maybe with an aim."
     songs = [a]
     while len(songs) < n - 1:
-        free = space.nearest_positions(songs[-1], near, without=[*songs, b])[0]
+        free, _ = space.nearest_positions(songs[-1], NEAR, without=[*songs, b])
         if aim:
-            free = free[
-                np.argsort(
-                    squared_distances(space.vectors[free], space.vectors[[b]])[:, 0], kind="stable"
-                )[:5]
-            ]
+            left = squared_distances(space.vectors[free], space.vectors[[b]])[:, 0]
+            free = free[np.argsort(left, kind="stable")[:AIM]]
         songs.append(int(draw.choice(free)))
     return [*songs, b]
 
 
+# %% ../nbs/06_playlists.ipynb #06_playlists-019b
+def draw_pair(space: SongSpace, draw: np.random.Generator) -> tuple[int, int]:
+    "Positions of two songs drawn at random."
+    a, b = draw.choice(len(space), 2, replace=False)
+    return int(a), int(b)
+
+
 def compare_paths(space: SongSpace, pairs: int = 200, n: int = 12, seed: int = 0) -> pd.DataFrame:
-    "The score of each way of making a playlist, between the same random `pairs` of songs: a row a pair and method."
-    draw, rows, n = np.random.default_rng(seed), [], min(n, len(space))
+    "The score of each way of making a playlist between the same random `pairs`: a row for each."
+    draw = np.random.default_rng(seed)
+    n = min(n, len(space))
+    rows = []
     for pair in range(pairs):
-        a, b = (int(i) for i in draw.choice(len(space), 2, replace=False))
+        a, b = draw_pair(space, draw)
         ways = {
             "path": fluid_way(space, a, b, n, copies=True),
             "straight line": straight_line(space, a, b, n),
             "random walk": random_walk(space, a, b, n, draw),
-            "random walk with an aim": random_walk(space, a, b, n, draw, True),
+            "random walk with an aim": random_walk(space, a, b, n, draw, aim=True),
         }
-        rows += [
-            dict(pair=pair, method=method, **fluidity(space, songs))
-            for method, songs in ways.items()
-        ]
+        for method, songs in ways.items():
+            rows.append(dict(pair=pair, method=method, **fluidity(space, songs)))
     return pd.DataFrame(rows)
 
 
+# %% ../nbs/06_playlists.ipynb #06_playlists-019c
 def path_table(rows: pd.DataFrame) -> pd.DataFrame:
-    "Mean ± deviation over the pairs, and the share of pairs in which the path has the smaller strain."
-    parts = rows.groupby("method", sort=False)
-    columns = [name for name in rows.columns if name not in ("pair", "method")]
-    table = pd.DataFrame(
-        {
-            name.replace("_", " "): parts[name].mean().map("{:.2f}".format)
-            + " ± "
-            + parts[name].std().map("{:.2f}".format)
-            for name in columns
-        }
-    )
+    "Mean ± deviation over the pairs, and the share of pairs in which the path strains less."
+    scores = rows.drop(columns="pair").groupby("method", sort=False)
+    mean, deviation = (part.map("{:.2f}".format) for part in (scores.mean(), scores.std()))
+    table = (mean + " ± " + deviation).rename(columns=lambda name: name.replace("_", " "))
     strain = rows.pivot(index="pair", columns="method", values="strain")[table.index]
-    return table.assign(
-        **{
-            "path is better": [
-                "" if m == "path" else f"{100 * (strain['path'] < strain[m]).mean():.0f} %"
-                for m in table.index
-            ]
-        }
-    )
+    better = strain.gt(strain["path"], axis=0).mean().map(lambda share: f"{100 * share:.0f} %")
+    return table.assign(**{"path is better": better.mask(better.index == "path", "")})

@@ -17,11 +17,12 @@ from test_space import catalog
 from song_metric.ali import ALIEmbedding
 from song_metric.files import RunError
 from song_metric.listening import (
+    Heard,
     PCADecoder,
-    decoded,
     in_betweens,
     inversion_error,
     listening_table,
+    reconstruct,
     reconstruction_errors,
     to_sound,
 )
@@ -178,8 +179,8 @@ def test_in_betweens_are_decoded_patch_by_patch(frames):
     ali = ALIEmbedding(epochs=0, width=2, latent_dim=4).fit(cut_patches(examples, frames))
     pictures = in_betweens(ali, examples[:1], examples[1:2], [0, 0.5, 1])
     assert pictures.shape == (3, 1, 16, 24) and pictures.min() >= 0 and pictures.max() <= 1
-    assert np.allclose(pictures[0], decoded(ali, examples[:1])) and np.allclose(
-        pictures[2], decoded(ali, examples[1:2])
+    assert np.allclose(pictures[0], reconstruct(ali, examples[:1])) and np.allclose(
+        pictures[2], reconstruct(ali, examples[1:2])
     )
     code = (
         ali.transform(cut_patches(examples[:1], frames))
@@ -227,18 +228,9 @@ def test_silence_and_short_patches_can_be_inverted():
 
 
 def test_a_page_lets_the_player_through_and_nothing_else():
-    table = listening_table(
-        [
-            (
-                "<script>alert(1)</script>",
-                np.sin(np.arange(8000) / 5),
-                0.2,
-                "<img src=x onerror=alert(1)>",
-                None,
-                8000,
-            )
-        ]
-    )
+    tone = np.sin(np.arange(8000) / 5)
+    remark = "<img src=x onerror=alert(1)>"
+    table = listening_table([Heard("<script>alert(1)</script>", tone, 0.2, remark)], 8000)
     output = dict(
         output_type="display_data",
         data={
