@@ -7,12 +7,14 @@ __all__ = [
     "SOURCE",
     "index_path",
     "load_index",
+    "copy_if_same",
     "take_out",
-    "take",
+    "watch",
     "apt_download",
     "get_package",
+    "is_there",
+    "choose",
     "fetch",
-    "there",
     "track_row",
     "catalog",
     "validate",
@@ -26,15 +28,17 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pandas as pd
 from tqdm import tqdm
 
 from ..catalog import checked_songs
+from ..downloads import Faults, compare_sums
 from ..files import RunError, file_digest
 from ..names import plain_text
 from ..runs import home, source_folder
-from ._base import Looking, Source
+from ._base import Looking, Source, split_names
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-006
@@ -43,159 +47,168 @@ def index_path() -> Path:
     path = home() / "data" / "soundtracks" / "tracks.csv"
     if not path.exists():
         raise RunError(
-            "The index of soundtracks comes with a clone of the repository (data/soundtracks), and this installation has none: clone it."
+            "The index of soundtracks comes with a clone of the repository (data/soundtracks), "
+            "and this installation has none: clone it."
         )
     return path
 
 
-def load_index(path=None) -> pd.DataFrame:
-    "The index, one row a track, every column as text: package, version, member (its path in the package), file (its path here), album, artist, title, licence, bytes, sha256."
+def load_index(path: Path | str | None = None) -> pd.DataFrame:
+    """The index, one row a track, every column as text.
+
+    Its columns are package, version, member (its path in the package), file (its path here), album,
+    artist, title, licence, bytes, sha256.
+    """
     return pd.read_csv(path or index_path(), dtype=str, keep_default_na=False)
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-009
-def take_out(deb, rows: pd.DataFrame, folder) -> list[dict]:
-    "Take the index's `rows` out of a Debian package; those that are not in it, or differ from the index, come back with the reason."
-    wanted, missing = {row.member: row for row in rows.itertuples()}, []
-    process = subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", os.fspath(deb)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-            for member in archive:
-                row = wanted.pop(member.name.removeprefix("./"), None) if member.isfile() else None
-                if row is not None and not take(
-                    archive.extractfile(member), Path(folder) / row.file, row.sha256
-                ):
-                    missing.append(
-                        dict(
-                            path=row.file,
-                            reason=f"another sound than the index knows: {Path(deb).name} is not version {row.version}, or its file has changed",
-                        )
-                    )
-    except tarfile.TarError:
-        raise RunError(f"{Path(deb).name} cannot be read: delete it, and fetch it again.") from None
-    finally:
-        process.communicate()
-    return missing + [
-        dict(
-            path=row.file,
-            reason=f"not in {Path(deb).name}: the index was made from version {row.version}",
-        )
-        for row in wanted.values()
-    ]
-
-
-def take(source, path: Path, sha256: str) -> bool:
+def copy_if_same(source: BinaryIO, path: Path, sha256: str) -> bool:
     "Copy an open file to `path` if it has this checksum; whether it had."
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, digest = path.with_name(path.name + ".part"), hashlib.sha256()
+    part = path.with_name(path.name + ".part")
+    digest = hashlib.sha256()
     with open(part, "wb") as target:
         while piece := source.read(1 << 20):
             digest.update(piece)
             target.write(piece)
-    if digest.hexdigest() == sha256:
+    same = digest.hexdigest() == sha256
+    if same:
         os.replace(part, path)
     else:
         part.unlink()
-    return digest.hexdigest() == sha256
+    return same
+
+
+def take_out(deb: Path, rows: pd.DataFrame, folder: Path) -> list[dict]:
+    """Take the index's `rows` out of a Debian package.
+
+    Those that are not in it, or differ from the index, come back as (path, reason).
+    """
+    wanted = {row.member: row for row in rows.itertuples()}
+    version = rows["version"].iloc[0]
+    others = f"another sound than the index knows: {deb.name} is not version {version}"
+    missing = []
+    words = ["dpkg-deb", "--fsys-tarfile", os.fspath(deb)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                for member in filter(tarfile.TarInfo.isfile, archive):
+                    row = wanted.pop(member.name.removeprefix("./"), None)
+                    if row is None:
+                        continue
+                    sound = archive.extractfile(member)
+                    if not copy_if_same(sound, folder / row.file, row.sha256):
+                        reason = f"{others}, or its file has changed"
+                        missing.append(dict(path=row.file, reason=reason))
+        except tarfile.TarError:
+            raise RunError(f"{deb.name} cannot be read: delete it, and fetch it again.") from None
+    reason = f"not in {deb.name}: the index was made from version {version}"
+    return missing + [dict(path=row.file, reason=reason) for row in wanted.values()]
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-010
-def apt_download(name: str, folder: Path, label: str) -> tuple[Path | None, str]:
-    "Let apt download a package to `folder`, after what a broken download has left there; (its file, '') or (None, what apt complains of)."
-    asked = subprocess.run(
-        ["apt-get", "download", "--print-uris", "-qq", name],
-        cwd=os.sep,
-        capture_output=True,
-        text=True,
-    )
+def watch(process: subprocess.Popen, path: Path, size: int, title: str) -> None:
+    "Show how far a process has come with a file of `size` bytes, until it ends."
+    with tqdm(total=size, desc=title, unit="B", unit_scale=True, mininterval=1) as bar:
+        while process.poll() is None:
+            time.sleep(0.1)
+            if path.exists():
+                bar.update(path.stat().st_size - bar.n)
+
+
+def apt_download(name: str, folder: Path, title: str) -> tuple[Path | None, str]:
+    """Let apt download a package to `folder`, after what a broken download has left there.
+
+    (its file, '') or (None, what apt complains of).
+    """
+    words = ["apt-get", "download", "-qq"]
+    asking = [*words, "--print-uris", name]
+    asked = subprocess.run(asking, cwd=os.sep, capture_output=True, text=True, check=False)
     if asked.returncode or not asked.stdout.strip():
         return None, asked.stderr
     _, file, size = asked.stdout.split()[:3]  # 'address' file size checksum
-    process = subprocess.Popen(
-        ["apt-get", "download", "-qq", name],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*words, name], cwd=folder, **quiet)
     try:
-        with tqdm(total=int(size), desc=label, unit="B", unit_scale=True, mininterval=1) as bar:
-            while process.poll() is None:
-                time.sleep(0.1)
-                bar.update(
-                    (folder / file).stat().st_size - bar.n if (folder / file).exists() else 0
-                )
-            return (None, process.stderr.read()) if process.returncode else (folder / file, "")
+        watch(process, folder / file, int(size), title)
+        if process.returncode:
+            return None, process.stderr.read()
+        return folder / file, ""
     finally:
         process.terminate()
         process.communicate()
 
 
-def get_package(package: str, version: str, folder, label: str = "") -> Path:
-    "The .deb file of a package: one that lies in `folder`, else the index's version from apt, else the version that apt has. A `RunError` that says what to do where there is none."
-    if found := sorted(Path(folder).glob(f"{package}_*.deb")):
+# %% ../../nbs/sources/soundtracks.ipynb #soundtracks-010c
+def get_package(package: str, version: str, folder: Path, title: str) -> Path:
+    "The .deb file of a package; a `RunError` that says what to do where there is none."
+    if found := sorted(folder.glob(f"{package}_*.deb")):
         return found[0]
+    by_hand = f"put {package}_{version}_all.deb (packages.debian.org/{package}) into {folder}"
     if not shutil.which("apt-get"):
-        raise RunError(
-            f"This system has no apt: put {package}_{version}_all.deb (packages.debian.org/{package}) into {folder} and run this again. It needs dpkg-deb."
-        )
-    aside = (
-        Path(folder) / ".apt"
-    )  # apt writes to the file's own name, and goes on with what it finds there
+        raise RunError(f"This system has no apt: {by_hand} and run this again. It needs dpkg-deb.")
+    aside = folder / ".apt"  # apt writes to the file's own name, and goes on with what is there
     aside.mkdir(exist_ok=True)
     for name in (f"{package}={version}", package):
-        file, said = apt_download(name, aside, label or package)
+        file, said = apt_download(name, aside, title)
         if file:
-            return file.replace(Path(folder) / file.name)
-    raise RunError(
-        f"apt has no {package} ({plain_text(said) or 'it says no more'}): run `sudo apt-get update`, or put {package}_{version}_all.deb (packages.debian.org/{package}) into {folder}."
-    )
+            return file.replace(folder / file.name)
+    complaint = plain_text(said) or "it says no more"
+    raise RunError(f"apt has no {package} ({complaint}): run `sudo apt-get update`, or {by_hand}.")
 
 
+def is_there(path: Path, row: Any) -> bool:
+    "Whether the file of a row of the index is there, whole and unchanged."
+    if not path.is_file() or path.stat().st_size != int(row.bytes):
+        return False
+    return file_digest(path) == row.sha256
+
+
+def choose(index: pd.DataFrame, packages: str) -> pd.DataFrame:
+    "The rows of the packages named in a text; all where it is empty."
+    asked = split_names(packages)
+    known = sorted(set(index["package"]))
+    for name in asked:
+        if name not in known:
+            names = ", ".join(known)
+            raise RunError(f"The index has no package {name!r}. There are: {names}.")
+    return index[index["package"].isin(asked or known)]
+
+
+# %% ../../nbs/sources/soundtracks.ipynb #soundtracks-010d
 def fetch(
-    data: str = "",  # where the files go
+    data: str = "",
     *,
-    packages: str = "",  # names of packages, parted by commas; all of the index where empty
-    keep_packages: bool = False,  # keep the .deb files, too
-    index=None,  # another index
-) -> list[dict]:  # files that could not be had (path, reason)
-    "Fetch the soundtracks; what is there with the right checksum stays. A `RunError` where a package cannot be had, or dpkg-deb is missing."
-    folder, table = source_folder("soundtracks", data), load_index(index)
-    asked = [name.strip() for name in packages.split(",") if name.strip()]
-    if unknown := set(asked) - set(table["package"]):
-        raise RunError(
-            f"The index has no package {sorted(unknown)[0]!r}. There are: {', '.join(sorted(set(table['package'])))}."
-        )
+    packages: str = "",
+    keep_packages: bool = False,
+    index: Path | str | None = None,
+) -> list[dict]:
+    """Fetch the soundtracks; what is there with the right checksum stays.
+
+    `packages`: names, parted by commas; all where empty. `keep_packages`: keep the .deb files, too.
+    `index`: another index. What could not be had (path, reason) comes back; a `RunError` where a
+    package cannot be had, or dpkg-deb is missing.
+    """
+    folder = source_folder("soundtracks", data)
+    chosen = choose(load_index(index), packages)
     if not shutil.which("dpkg-deb"):
         raise RunError(
-            "The packages are opened with dpkg-deb, and this system has none (Debian, Ubuntu: part of the system; macOS: brew install dpkg)."
+            "The packages are opened with dpkg-deb, and this system has none (Debian, Ubuntu: "
+            "part of the system; macOS: brew install dpkg)."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = table[table["package"].isin(asked)] if asked else table
-    gone, missing = chosen[[not there(folder / row.file, row) for row in chosen.itertuples()]], []
-    for number, (package, rows) in enumerate(gone.groupby("package"), 1):
-        deb = get_package(
-            package,
-            rows["version"].iloc[0],
-            folder,
-            f"{package} ({number} of {gone['package'].nunique()}, {len(rows)} tracks)",
-        )
+    gone = chosen[[not is_there(folder / row.file, row) for row in chosen.itertuples()]]
+    groups = gone.groupby("package")
+    missing = []
+    for number, (package, rows) in enumerate(groups, 1):
+        title = f"{package} ({number} of {len(groups)}, {len(rows)} tracks)"
+        deb = get_package(package, rows["version"].iloc[0], folder, title)
         missing += take_out(deb, rows, folder)
         if not keep_packages:
             deb.unlink()
     shutil.rmtree(folder / ".apt", ignore_errors=True)
     return missing
-
-
-def there(path: Path, row) -> bool:
-    "Whether a track's file is there, whole and unchanged."
-    return (
-        path.is_file() and path.stat().st_size == int(row.bytes) and file_digest(path) == row.sha256
-    )
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-014
@@ -229,15 +242,12 @@ def catalog(
     return checked_songs(rows, looking)
 
 
-def validate(data: str = "") -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason): not there, or with another checksum than the index has."
-    folder, missing, invalid = source_folder("soundtracks", data), [], []
-    for row in load_index().itertuples():
-        if not (folder / row.file).is_file():
-            missing.append(dict(path=row.file, reason="there is no such file"))
-        elif file_digest(folder / row.file) != row.sha256:
-            invalid.append(dict(path=row.file, reason="its checksum is not the one in the index"))
-    return missing, invalid
+def validate(data: str = "") -> Faults:
+    "(missing, invalid) files (path, reason), by the checksums of the index."
+    folder = source_folder("soundtracks", data)
+    index = load_index()
+    files = {name: folder / name for name in index["file"]}
+    return compare_sums(files, dict(zip(index["file"], index["sha256"])), "in the index")
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-source

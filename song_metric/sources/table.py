@@ -5,7 +5,11 @@
 # %% auto #0
 __all__ = [
     "SEPARATOR_LINE",
+    "LIKELY",
     "END",
+    "SOUND_ENDING",
+    "WINDOWS_PATH",
+    "ABOUT",
     "SOURCE",
     "read_text",
     "likely_separator",
@@ -15,9 +19,11 @@ __all__ = [
     "path_of_uri",
     "is_local",
     "row_path",
+    "missing_file",
     "table_row",
     "catalog",
     "fetch_row",
+    "fetch_rows",
     "fetch",
     "validate",
 ]
@@ -29,15 +35,26 @@ import io
 import os
 import re
 import unicodedata
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from tqdm import tqdm
 
+from song_metric.downloads import (
+    DownloadError,
+    Faults,
+    RateLimit,
+    Web,
+    check_audio,
+    compare_sums,
+    download,
+)
+
 from ..catalog import checked_songs
-from ..downloads import DownloadError, RateLimit, Web, check_audio, download
 from ..files import RunError, file_digest
 from ..names import plain_text, same_name
 from ..runs import cache_home
@@ -45,6 +62,7 @@ from ._base import Looking, Source
 
 # %% ../../nbs/sources/table.ipynb #table-006c
 SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n])"?[;,\t ]*(\r\n|\r|\n)', re.IGNORECASE)
+LIKELY = {"path", "url", "genre", "label", "artist", "album", "title"}
 END = "the end of this table"
 
 
@@ -66,33 +84,37 @@ def likely_separator(text: str) -> str:
     "The separator under which the first line has most of the columns that this source knows."
     first = next((line for line in re.split(r"[\r\n]+", text) if line.strip()), "")
 
-    def known(separator):
-        names = {same_name(name) for name in next(csv.reader([first], delimiter=separator), [])}
-        return len(names & {"path", "url", "genre", "label", "artist", "album", "title"}), len(
-            names
-        )
+    def known(separator: str) -> tuple[int, int]:
+        columns = next(csv.reader([first], delimiter=separator), [])
+        names = {same_name(name) for name in columns}
+        return len(names & LIKELY), len(names)
 
     return max(",;\t|", key=known)
 
 
+# %% ../../nbs/sources/table.ipynb #table-006c3
 def split_rows(text: str, name: str) -> list[list[str]]:
     "Rows of fields of the table called `name`, without empty ones; a `RunError` for an open quote."
     said = SEPARATOR_LINE.match(text)
-    text, separator = (text[said.end() :], said[1]) if said else (text, likely_separator(text))
+    if said:
+        text = text[said.end() :]
+    separator = said[1] if said else likely_separator(text)
     reader = csv.reader(io.StringIO(f"{text}\n{END}\n", newline=""), delimiter=separator)
-    rows, start = [], 0
+    rows = []
+    line = start = 0  # where the last row ends, and where it starts
     try:
         for row in reader:
             if row == [END]:
                 return [row for row in rows if row]
             rows.append(row)
-            start, last = reader.line_num, start
+            start = line
+            line = reader.line_num
         fault = "a quotation mark is opened and not closed"
     except csv.Error as error:
-        start, last, fault = 0, start, plain_text(error)
-    raise RunError(
-        f"{name} cannot be read as a CSV file: {fault} in its line {last + 1} or after it."
-    )
+        start = line
+        fault = plain_text(error)
+    place = f"in its line {start + 1} or after it"
+    raise RunError(f"{name} cannot be read as a CSV file: {fault} {place}.")
 
 
 # %% ../../nbs/sources/table.ipynb #table-006d
@@ -114,16 +136,15 @@ def load_rows(data: str) -> list[dict]:
     return [{name: value.strip() for name, value in row if name} for row in pairs]
 
 
+SOUND_ENDING = re.compile(r"\.(wav|flac|ogg|opus|mp3|aiff?|au)$")
+
+
 def cached_path(url: str) -> Path:
     "Where the file of an address is kept: named by a checksum of the address."
-    ending = re.search(
-        r"\.(wav|flac|ogg|opus|mp3|aiff?|au)$", url.split("?")[0].split("#")[0].lower()
-    )
-    return (
-        cache_home()
-        / "table"
-        / (hashlib.sha256(url.encode()).hexdigest()[:24] + (ending[0] if ending else ""))
-    )
+    path = re.split("[?#]", url)[0].lower()
+    ending = SOUND_ENDING.search(path)
+    name = hashlib.sha256(url.encode()).hexdigest()[:24]
+    return cache_home() / "table" / (name + ending[0] if ending else name)
 
 
 # %% ../../nbs/sources/table.ipynb #table-009
@@ -155,46 +176,45 @@ def row_path(row: dict, top: Path) -> Path:
     return next((top / text for text in written if os.path.exists(top / text)), top / text)
 
 
+# %% ../../nbs/sources/table.ipynb #table-009c
+WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+ABOUT = ("artist", "album", "title", "licence", "split")
+
+
+def missing_file(row: dict, path: Path) -> str:
+    "Why there is no file of a row of the table, where more can be said than that; else ''."
+    if path.exists():
+        return ""
+    if not is_local(row):
+        return "not fetched yet: run `song-metric fetch table` first"
+    where = row.get("path") or row["url"]
+    if os.name != "nt" and WINDOWS_PATH.match(where):
+        return "there is no such file: a path of Windows; give it relative to the table"
+    return ""
+
+
 def table_row(row: dict, number: int, top: Path, label: str) -> dict:
-    "Catalog row, but for its duration, of a row of the table; with a `reason` where something is missing."
+    "Catalog row, but for its duration, of a row of the table; with a `reason` to reject it."
     where = row.get("path") or row.get("url") or ""
-    path, local = row_path(row, top), is_local(row)
-    kept = {
-        name: plain_text(row.get(name, ""))
-        for name in ("artist", "album", "title", "licence", "split")
-        if name in row
-    }
-    mark = (
-        plain_text(row.get("genre") or row.get("label") or "")
-        if label == "genre"
-        else kept.get(label, "")
-    )
-    song = dict(
-        song_id=plain_text(row.get("song_id") or where, 400) or f"row {number}",
-        path=str(path),
-        genre=mark,
-        source="table",
-        **{
-            "title": plain_text(path.stem if local else Path(where.split("?")[0]).stem),
-            **{name: text for name, text in kept.items() if text or name == "split"},
-        },
-    )
+    path = row_path(row, top)
+    about = {name: plain_text(row[name]) for name in ABOUT if name in row}
+    if not about.get("title"):
+        name = path if is_local(row) else Path(where.split("?")[0])
+        about["title"] = plain_text(name.stem)
+    genre = plain_text(row.get("genre") or row.get("label") or "")
+    mark = genre if label == "genre" else about.get(label, "")
+    song_id = plain_text(row.get("song_id") or where, 400) or f"row {number}"
+    song = dict(about, song_id=song_id, path=str(path), genre=mark, source="table")
     if not where:
         song["reason"] = "no file: the row has neither path nor url"
     elif not mark:
         song["reason"] = f"no label: the row has no {label}"
-    elif (
-        local
-        and os.name != "nt"
-        and re.match(r"[A-Za-z]:[\\/]|\\\\", str(where))
-        and not path.exists()
-    ):
-        song["reason"] = "there is no such file: a path of Windows; give it relative to the table"
-    elif not local and not path.exists():
-        song["reason"] = "not fetched yet: run `song-metric fetch table` first"
+    elif reason := missing_file(row, path):
+        song["reason"] = reason
     return song
 
 
+# %% ../../nbs/sources/table.ipynb #table-009d
 def catalog(*, data: str, label: str = "genre", looking: Looking) -> tuple[list[dict], list[dict]]:
     "The songs of a table. A `RunError` where it cannot be read; a song named twice is rejected."
     top = Path(data).expanduser().resolve().parent
@@ -212,8 +232,9 @@ def catalog(*, data: str, label: str = "genre", looking: Looking) -> tuple[list[
 
 # %% ../../nbs/sources/table.ipynb #table-012
 def fetch_row(web: Web, row: dict) -> str:
-    "Fetch the file of a row's address unless it is there; the reason where it cannot be had, else ''."
-    url, checksum = row["url"], row.get("sha256", "")
+    "Fetch the file of a row's address unless it is there; '' or why it cannot be had."
+    url = row["url"]
+    checksum = row.get("sha256", "")
     if not re.match(r"https?://", url):
         return "no address that could be fetched: it must start with http:// or https://"
     path = cached_path(url)
@@ -226,38 +247,36 @@ def fetch_row(web: Web, row: dict) -> str:
     return ""
 
 
-def fetch(data: str = "", *, web: Web | None = None) -> list[dict]:
-    "Fetch the files of all addresses in a table; what is there stays. What could not be had (path, reason) comes back."
-    web, rows = (
-        web or Web(limit=RateLimit(10, 1)),
-        [row for row in load_rows(data) if row.get("url") and not is_local(row)],
-    )
-    with (
-        ThreadPoolExecutor(4) as pool,
-        tqdm(total=len(rows), desc="files", unit="file", mininterval=1) as bar,
-    ):
+def fetch_rows(web: Web, rows: list[dict]) -> Iterator[str]:
+    "Yield `fetch_row` of each row, four at a time, with a bar."
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(partial(fetch_row, web), rows)
         try:
-            missing = []
-            for row, reason in zip(rows, pool.map(lambda row: fetch_row(web, row), rows)):
-                bar.update()
-                if reason:
-                    missing.append(dict(path=plain_text(row["url"].split("?")[0]), reason=reason))
+            yield from tqdm(found, "files", len(rows), unit="file", mininterval=1)
         except BaseException:
             web.stopped.set()
             raise
-    return missing
 
 
-def validate(data: str = "") -> tuple[list[dict], list[dict]]:
-    "(missing, invalid) files (path, reason) of a table: not there, or with another checksum than its column sha256 says."
-    missing, invalid, top = [], [], Path(data).expanduser().resolve().parent
+def fetch(data: str = "", *, web: Web | None = None) -> list[dict]:
+    "Fetch the files of all addresses in a table; what could not be had (path, reason) comes back."
+    web = web or Web(limit=RateLimit(10, 1))
+    rows = [row for row in load_rows(data) if row.get("url") and not is_local(row)]
+    names = [plain_text(row["url"].split("?")[0]) for row in rows]
+    reasons = fetch_rows(web, rows)
+    return [dict(path=name, reason=reason) for reason, name in zip(reasons, names) if reason]
+
+
+def validate(data: str = "") -> Faults:
+    "(missing, invalid) files (path, reason) of a table, by its column sha256 where it has one."
+    top = Path(data).expanduser().resolve().parent
+    files = {}
+    sums = {}
     for row in load_rows(data):
-        name, path = row.get("path") or row.get("url", "").split("?")[0], row_path(row, top)
-        if not path.is_file():
-            missing.append(dict(path=name, reason="there is no such file"))
-        elif row.get("sha256") and file_digest(path) != row["sha256"].lower():
-            invalid.append(dict(path=name, reason="its checksum is not the one in the table"))
-    return missing, invalid
+        name = row.get("path") or row.get("url", "").split("?")[0]
+        files[name] = row_path(row, top)
+        sums[name] = row.get("sha256", "")
+    return compare_sums(files, sums, "in the table")
 
 
 # %% ../../nbs/sources/table.ipynb #table-source
