@@ -29,6 +29,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def names_in(node: ast.AST, package: str) -> set[str]:
     return set()
 
 
-def imported_names(source: str, module: str = "song_metric.notebook") -> set[str]:
+@lru_cache(maxsize=1000)
+def imported_names(source: str, module: str = "song_metric.notebook") -> frozenset[str]:
     """Dotted names under `song_metric` that a source may import.
 
     Also by `import_module('song_metric.…')`; after a last dot, the rest is chosen when it runs.
@@ -71,10 +73,10 @@ def imported_names(source: str, module: str = "song_metric.notebook") -> set[str
     try:
         nodes = ast.walk(ast.parse(plain))
     except SyntaxError:
-        return set()
+        return frozenset()
     package = module.rpartition(".")[0]
     found = set().union(*(names_in(node, package) for node in nodes))
-    return {name for name in found if name.startswith("song_metric.")}
+    return frozenset(name for name in found if name.startswith("song_metric."))
 
 
 # %% ../nbs/changes.ipynb #changes-030
