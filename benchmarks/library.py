@@ -1,9 +1,11 @@
-"""Seconds and memory of a large library: its catalog, its examples, and both again with some songs more.
+"""Seconds and memory of a large library: its catalog, its examples, and both with songs added.
 
-Makes tagged MP3 files of 35 seconds (44.1 kHz, one channel; sixteen sounds, and copies count as songs).
-Each step runs in a process of its own, and memory is what it and its workers hold, files in memory not counted, looked at five times a second.
+Makes tagged MP3 files of 35 seconds (44.1 kHz, one channel; sixteen sounds, and copies count as
+songs). Each step runs in a process of its own, and memory is what it and its workers hold, files in
+memory not counted, looked at five times a second.
 
-    python benchmarks/library.py [--songs 10000] [--added 100] [--length 35] [--workers 0] [--folder DIR]
+    python benchmarks/library.py [--songs 10000] [--added 100] [--length 35]
+                                 [--workers 0] [--folder DIR]
 """
 
 import argparse
@@ -129,10 +131,8 @@ def measured(name: str, folder: Path, workers: int) -> float:
     took = time.perf_counter() - start
     if process.returncode:
         sys.exit(f"The step {name} failed.")
-    print(
-        f"{name:<9} {took:8.1f} s   {alone / 1e6:6.0f} MB, with workers {together / 1e6:6.0f} MB   {process.stdout.read().strip()}",
-        flush=True,
-    )
+    memory = f"{alone / 1e6:6.0f} MB, with workers {together / 1e6:6.0f} MB"
+    print(f"{name:<9} {took:8.1f} s   {memory}   {process.stdout.read().strip()}", flush=True)
     return took
 
 
@@ -160,9 +160,8 @@ def main():
         make_songs(folder / "songs", range(args.songs, args.songs + args.added), args.length)
         for name in first:
             took = measured(name, folder, args.workers)
-            print(
-                f"{args.added:,} songs more: {100 * took / first[name]:.1f} % of the first {args.songs:,}"
-            )
+            share = 100 * took / first[name]
+            print(f"{args.added:,} songs more: {share:.1f} % of the first {args.songs:,}")
 
 
 if __name__ == "__main__":

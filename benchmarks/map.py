@@ -1,8 +1,11 @@
-"""Megabytes and seconds of a map: made, opened, zoomed; and how near its paths come to those of `song-metric path`.
+"""Megabytes and seconds of a map: made, opened, zoomed; and how its paths compare with Python's.
 
-Opens the map in headless Chromium (Debian: apt-get install chromium), with playwright from the development requirements. "Interactive" is the page's own account: the points are drawn, and a click is answered.
+Opens the map in headless Chromium (Debian: apt-get install chromium), with playwright from the
+development requirements. "Interactive" is the page's own account: the points are drawn, and a click
+is answered.
 
-    python benchmarks/map.py data/runs/demo/06_playlists/space [--songs 20000] [--pairs 200] [--map map.html]
+    python benchmarks/map.py data/runs/demo/06_playlists/space
+                             [--songs 20000] [--pairs 200] [--map map.html]
 """
 
 import argparse
@@ -20,8 +23,28 @@ from song_metric.map import SPACE_SCRIPT, WAY_SCRIPT, write_map
 from song_metric.playlists import fluid_way, fluidity
 from song_metric.space import SongSpace
 
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
-READY = "() => new Promise(done => { const look = () => document.documentElement.dataset.ready ? done(Number(document.documentElement.dataset.ready)) : setTimeout(look, 5); look(); })"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+READY = """() => new Promise(done => {
+  const page = document.documentElement;
+  const look = () => page.dataset.ready ? done(Number(page.dataset.ready)) : setTimeout(look, 5);
+  look();
+})"""
+CHOOSE = """() => {
+  const search = document.getElementById("search");
+  search.value = "a";
+  search.dispatchEvent(new Event("input"));
+  const start = performance.now();
+  document.querySelector("#found button").click();
+  return performance.now() - start;
+}"""
 FRAMES = """async steps => {
     const times = [], frame = () => new Promise(requestAnimationFrame);
     for (let i = 0; i < steps; i++) {
@@ -35,7 +58,9 @@ FRAMES = """async steps => {
 
 
 def opening(browser, place, times: int = 5) -> dict:
-    "Seconds from opening to interactive, the least and the median of several times; milliseconds of a zoom step and of a chosen song."
+    """Seconds from opening to interactive, the least and the median of several times; milliseconds
+    of a zoom step and of a chosen song.
+    """
     ready, zooms, chosen = [], [], []
     for _ in range(times):
         page = browser.new_context(offline=True, viewport=dict(width=1280, height=800)).new_page()
@@ -43,10 +68,7 @@ def opening(browser, place, times: int = 5) -> dict:
         ready.append(page.evaluate(READY) / 1000)
         page.wait_for_load_state()
         zooms += page.evaluate(FRAMES, 6)
-        chosen.append(
-            page.evaluate("""() => { const search = document.getElementById("search"); search.value = "a"; search.dispatchEvent(new Event("input"));
-            const start = performance.now(); document.querySelector("#found button").click(); return performance.now() - start; }""")
-        )
+        chosen.append(page.evaluate(CHOOSE))
         page.context.close()
     return dict(
         interactive=(min(ready), float(np.median(ready))),
@@ -56,7 +78,9 @@ def opening(browser, place, times: int = 5) -> dict:
 
 
 def paths(browser, space: SongSpace, pairs: int, n: int = 12, seed: int = 0) -> dict:
-    "Over random pairs: the share of paths that are those of `fluid_way`, song by song, the ratio of strains, and milliseconds of a path in the browser."
+    """Over random pairs: the share of paths that are those of `fluid_way`, song by song, the ratio
+    of strains, and milliseconds of a path in the browser.
+    """
     page = browser.new_page()
     page.goto("about:blank")
     artists = np.where(space.known, space.artists, -1).tolist()
@@ -72,15 +96,18 @@ def paths(browser, space: SongSpace, pairs: int, n: int = 12, seed: int = 0) -> 
     )
     from song_metric.map import as_text, script_json
 
+    vectors = as_text(np.ascontiguousarray(space.vectors, "<f4").tobytes())
     page.set_content(
-        f'<script type="text/plain" id="data">{script_json(data)}</script><script type="text/plain" id="vectors">{as_text(np.ascontiguousarray(space.vectors, "<f4").tobytes())}</script>'
+        f'<script type="text/plain" id="data">{script_json(data)}</script>'
+        f'<script type="text/plain" id="vectors">{vectors}</script>'
     )
     page.add_script_tag(content=SPACE_SCRIPT + WAY_SCRIPT + "\nwindow.fluidWay = fluidWay;")
     draw, same, ratios, times = np.random.default_rng(seed), 0, [], []
     for _ in range(pairs):
         a, b = (int(i) for i in draw.choice(len(space), 2, replace=False))
         way, ms = page.evaluate(
-            "([a, b, n]) => { const start = performance.now(); return [fluidWay(a, b, n), performance.now() - start]; }",
+            "([a, b, n]) => { const start = performance.now(); return [fluidWay(a, b, n), "
+            "performance.now() - start]; }",
             [a, b, n],
         )
         ours = fluid_way(space, a, b, n)
@@ -121,10 +148,9 @@ def main():
                 if args.map and songs is space
                 else f", made in {write_map(songs, place) and perf_counter() - start:.0f} s"
             )
-            print(
-                f"{name}: {len(songs):,} songs, {place.stat().st_size / 1e6:.2f} MB{made}; {json.dumps(opening(browser, place))}",
-                flush=True,
-            )
+            size = f"{place.stat().st_size / 1e6:.2f} MB"
+            seen = json.dumps(opening(browser, place))
+            print(f"{name}: {len(songs):,} songs, {size}{made}; {seen}", flush=True)
         print(f"paths: {json.dumps(paths(browser, space, args.pairs))}")
         browser.close()
 

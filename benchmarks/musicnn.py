@@ -1,20 +1,26 @@
-"""The upper anchor: features of musicnn, a tagger trained with labels, scored under the report's protocol.
+"""The upper anchor: features of musicnn, trained with labels, scored under the report's protocol.
 
-How far is a space that never saw a label from one that did? musicnn [Pons & Serra, ISMIR 2019 late-breaking] learned 50 tags of the Million Song Dataset; its package ships the weights.
-A song is the mean of its pooled layers over windows of three seconds, cut from the middle of the file that every other row is made of; then 32 principal components,
-fitted on the songs that are not held out. The space is scored as it comes, and with every vector brought to length 1. Features are standardised before the components: tried both ways on the
-demo corpus and on free game soundtracks, that scored higher in every cell, on held-out songs and on the others (`--plain` leaves it out).
+How far is a space that never saw a label from one that did? musicnn [Pons & Serra, ISMIR 2019
+late-breaking] learned 50 tags of the Million Song Dataset; its package ships the weights. A song is
+the mean of its pooled layers over windows of three seconds, cut from the middle of the file that
+every other row is made of; then 32 principal components, fitted on the songs that are not held out.
+The space is scored as it comes, and with every vector brought to length 1. Features are
+standardised before the components: tried both ways on the demo corpus and on free game soundtracks,
+that scored higher in every cell, on held-out songs and on the others (`--plain` leaves it out).
 
-musicnn needs TensorFlow and asks for versions of 2019, so its features are extracted in an environment of their own (about 3 GB):
+musicnn needs TensorFlow and asks for versions of 2019, so its features are extracted in an
+environment of their own (about 3 GB):
 
     python -m venv data/cache/musicnn
     data/cache/musicnn/bin/pip install tf_keras librosa pandas tqdm
     data/cache/musicnn/bin/pip install --no-deps musicnn
-    data/cache/musicnn/bin/python benchmarks/musicnn.py extract data/runs/demo [more runs] [--features data/cache/musicnn.npz]
+    data/cache/musicnn/bin/python benchmarks/musicnn.py extract data/runs/demo [more runs]
+                                             [--features data/cache/musicnn.npz]
 
 Interrupted, it goes on where it was. Then, in the project's environment:
 
-    python benchmarks/musicnn.py data/runs/demo [more runs] [--features data/cache/musicnn.npz] [--out musicnn.csv]
+    python benchmarks/musicnn.py data/runs/demo [more runs]
+                                 [--features data/cache/musicnn.npz] [--out musicnn.csv]
 """
 
 import argparse
@@ -31,9 +37,9 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-sys.path[0] = str(
-    Path(__file__).resolve().parent.parent
-)  # not this folder, where `import musicnn` finds this file; and song_metric need not be installed
+# Not this folder, where `import musicnn` finds this file; and song_metric need not be installed.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+# ruff: noqa: E402
 from song_metric.audio import AudioError, read_middle
 from song_metric.catalog import load_catalog, load_table
 from song_metric.evaluation import (
@@ -58,13 +64,17 @@ MODEL = "MSD_musicnn"
 
 
 def songs_of(run):
-    "The songs of a run that have examples, with `key`: the name of their features, which runs of the same corpus share."
+    """The songs of a run that have examples, with `key`: the name of their features, which runs of
+    the same corpus share.
+    """
     songs = load_catalog(read_artifact(run, "01_spectrograms", "songs.csv"))
     return songs.assign(key=f"{load_settings(run).preview_seconds:g} s of " + songs["path"])
 
 
 def load_features(path):
-    "Features `(song, 1506)`, mean probabilities of the tags `(song, 50)` and seconds `(song,)` by `key`, and the names of the tags; all empty where nothing has been extracted."
+    """Features `(song, 1506)`, mean probabilities of the tags `(song, 50)` and seconds `(song,)` by
+    `key`, and the names of the tags; all empty where nothing has been extracted.
+    """
     if not Path(path).exists():
         return {}, []
     with np.load(path, allow_pickle=False) as file:
@@ -84,7 +94,9 @@ def save_features(path, done, names):
 
 
 def windows(path, seconds):
-    "musicnn's input `(window, frame, band)` from the middle `seconds` of a sound file. Its own code rounds powers to float16, where loud frames overflow to infinity; this does not."
+    """musicnn's input `(window, frame, band)` from the middle `seconds` of a sound file. Its own
+    code rounds powers to float16, where loud frames overflow to infinity; this does not.
+    """
     sound, _, _ = read_middle(path, seconds, RATE)
     power = librosa.feature.melspectrogram(
         y=sound, sr=RATE, n_fft=512, hop_length=256, n_mels=BANDS
@@ -96,7 +108,9 @@ def windows(path, seconds):
 
 
 def load_tagger():
-    "musicnn as a function, windows → pooled layers `(window, 1506)` and probabilities of the tags `(window, 50)`; and the names of the tags."
+    """musicnn as a function, windows → pooled layers `(window, 1506)` and probabilities of the tags
+    `(window, 50)`; and the names of the tags.
+    """
     os.environ |= {
         "TF_USE_LEGACY_KERAS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -106,9 +120,8 @@ def load_tagger():
         import tensorflow as tf
         from musicnn import configuration, models
     except ImportError as error:
-        raise RunError(
-            f"{error}: `extract` runs in an environment of its own, see the top of {Path(__file__).name}."
-        ) from error
+        where = f"see the top of {Path(__file__).name}"
+        raise RunError(f"{error}: `extract` runs in an environment of its own, {where}.") from error
     tf.compat.v1.disable_eager_execution()
     x = tf.compat.v1.placeholder(tf.float32, [None, FRAMES, BANDS])
     with tf.name_scope("model"):
@@ -166,7 +179,9 @@ def spaces(features, fitted, plain=False, components=32):
 
 
 def score(run, path, seeds, plain=False):
-    "The rows of one run in the shape of its own `scores.csv`; prints what the tagger heard in each label."
+    """The rows of one run in the shape of its own `scores.csv`; prints what the tagger heard in
+    each label.
+    """
     songs, (done, names) = songs_of(run), load_features(path)
     held = (
         load_table(read_artifact(run, "02_baselines", "split.csv"))["held_out"]
@@ -176,12 +191,12 @@ def score(run, path, seeds, plain=False):
     known = songs["key"].isin(list(done)).to_numpy()
     if not known.any():
         raise RunError(
-            f"{path} holds no features of the run {Path(run).name}: extract them first, see the top of {Path(__file__).name}."
+            f"{path} holds no features of the run {Path(run).name}: extract them first, "
+            f"see the top of {Path(__file__).name}."
         )
     if not known.all():
-        print(
-            f"{(~known).sum()} of {len(songs)} songs of the run {Path(run).name} have no features and are not scored"
-        )
+        count = f"{(~known).sum()} of {len(songs)} songs of the run {Path(run).name}"
+        print(f"{count} have no features and are not scored")
     songs, held = songs[known], held[known]
     features, tags, seconds = (
         np.array(column) for column in zip(*(done[key] for key in songs["key"]))
@@ -246,9 +261,8 @@ def main():
             )
         tables = []
         for run in args.runs:
-            print(
-                f"\n## {Path(run).name}: the tags that musicnn hears in each label, then the table\n"
-            )
+            tags = "the tags that musicnn hears in each label, then the table"
+            print(f"\n## {Path(run).name}: {tags}\n")
             tables.append(
                 score(run, args.features, range(args.seeds), args.plain).assign(run=Path(run).name)
             )

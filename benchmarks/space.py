@@ -1,7 +1,9 @@
-"""What a space costs: loading, encoding a file, milliseconds of a query and seconds of a path among 100,000 and 1,000,000 songs.
+"""What a space of 100,000 or 1,000,000 songs costs: loading, encoding, a query, a path.
 
-Large spaces are drawn from a run's own vectors: points between neighbours, with noise, so that they lie as real songs lie and not in a ball.
-Each time is the least and the median of its repeats, and the processor time of the process, all threads together: on a busy machine that and the least say what the code costs.
+Large spaces are drawn from a run's own vectors: points between neighbours, with noise, so that they
+lie as real songs lie and not in a ball. Each time is the least and the median of its repeats, and
+the processor time of the process, all threads together: on a busy machine that and the least say
+what the code costs.
 
     python benchmarks/space.py data/runs/demo/06_playlists/space [--songs 100000 1000000]
 """
@@ -76,10 +78,9 @@ def shown(name: str, seconds, limit: float, unit: str = "s") -> None:
         if np.median(processor) <= limit
         else "MISSED"
     )
-    print(
-        f"{name}: least {scale * clock.min():.2f}, median {scale * np.median(clock):.2f} {unit}, of the processor {scale * np.median(processor):.2f} {unit} (limit {scale * limit:g} {unit}: {word})",
-        flush=True,
-    )
+    taken = f"least {scale * clock.min():.2f}, median {scale * np.median(clock):.2f} {unit}"
+    of_processor = f"of the processor {scale * np.median(processor):.2f} {unit}"
+    print(f"{name}: {taken}, {of_processor} (limit {scale * limit:g} {unit}: {word})", flush=True)
 
 
 def small(folder) -> SongSpace:
@@ -132,10 +133,8 @@ def large(space: SongSpace, songs: int) -> None:
         if many.index is not None
         else "exact"
     )
-    print(
-        f"\n{songs:,} songs × {many.vectors.shape[1]}: index built in {perf_counter() - start:.0f} s, {index}, recall@10 {many.recall:.4f}",
-        flush=True,
-    )
+    built = f"index built in {perf_counter() - start:.0f} s, {index}, recall@10 {many.recall:.4f}"
+    print(f"\n{songs:,} songs × {many.vectors.shape[1]}: {built}", flush=True)
     asked, limit = (
         np.random.default_rng(1).integers(0, songs, 300),
         0.001 if songs <= 100_000 else 0.002,
@@ -146,9 +145,10 @@ def large(space: SongSpace, songs: int) -> None:
     from song_metric.space import exact_search
 
     truth = [exact_search(many.vectors, many.squares, many.vectors[i], 11)[0] for i in asked[:100]]
-    print(
-        f"recall@10 of 100 other queries, against exact search: {np.mean([len(set(a) & set(b[b != i])) / 10 for a, b, i in zip(found, truth, asked)]):.4f}"
-    )
+    recalls = [
+        len(set(ours) & set(exact[exact != i])) / 10 for ours, exact, i in zip(found, truth, asked)
+    ]
+    print(f"recall@10 of 100 other queries, against exact search: {np.mean(recalls):.4f}")
     shown(
         "path of 12",
         timed(

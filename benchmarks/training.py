@@ -1,8 +1,9 @@
-"""Examples a second of ALI's training: ours against a plain eager port of the same nets, both in float32 and with one thread.
+"""Examples a second of ALI's training, against a plain eager port (float32, one thread each).
 
-The port does what a first version would: two forward passes a step (one for each player), two backward passes through all nets, default memory layout,
-an optimiser that goes from tensor to tensor. Each side trains in a process of its own, ours in a worker as a report's trainings do. Rounds alternate, so that a busy machine slows both;
-the ratio is what counts.
+The port does what a first version would: two forward passes a step (one for each player), two
+backward passes through all nets, default memory layout, an optimiser that goes from tensor to
+tensor. Each side trains in a process of its own, ours in a worker as a report's trainings do.
+Rounds alternate, so that a busy machine slows both; the ratio is what counts.
 
     python benchmarks/training.py [--rounds 7] [--examples 512] [--width 16]
 """
@@ -88,9 +89,10 @@ def main():
             worker.stop()
         plain, ours = (np.array(rates[name][1:]) for name in ("plain", "ours"))
         ratios = ours / plain
-        print(
-            f"{title:15s} {np.median(ours):6.0f} examples a second, the port {np.median(plain):6.0f}: ratio {np.median(ratios):.2f} (from {ratios.min():.2f} to {ratios.max():.2f} in {args.rounds} rounds), float32, one thread"
-        )
+        rates = f"{np.median(ours):6.0f} examples a second, the port {np.median(plain):6.0f}"
+        spread = f"from {ratios.min():.2f} to {ratios.max():.2f} in {args.rounds} rounds"
+        ratio = f"ratio {np.median(ratios):.2f} ({spread})"
+        print(f"{title:15s} {rates}: {ratio}, float32, one thread")
 
 
 if __name__ == "__main__":

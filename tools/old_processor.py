@@ -1,8 +1,10 @@
 """Load and use every native package under emulated old processors, and say which of them die.
 
-Wheels are built for the processors of those who build them: one that holds AVX-512 instructions, say,
-dies with SIGILL on a machine without them, and no test on a newer machine shows it. qemu's user-mode
-emulation runs this very Python as if the processor were an old one (Linux on x86-64 only)."""
+Wheels are built for the processors of those who build them: one that holds AVX-512 instructions,
+say, dies with SIGILL on a machine without them, and no test on a newer machine shows it. qemu's
+user-mode emulation runs this very Python as if the processor were an old one (Linux on x86-64
+only).
+"""
 
 import argparse
 import os
@@ -58,21 +60,26 @@ USES = [
     Use(
         "scipy",
         "import numpy as np; from scipy import fft, linalg, optimize, spatial, signal\n"
-        "fft.rfft(np.ones(256)); linalg.svd(np.ones((9, 9))); spatial.cKDTree(np.eye(9)).query(np.eye(9))\n"
+        "fft.rfft(np.ones(256)); linalg.svd(np.ones((9, 9))); "
+        "spatial.cKDTree(np.eye(9)).query(np.eye(9))\n"
         "optimize.nnls(np.eye(3), np.ones(3)); signal.resample_poly(np.ones(99), 2, 3)",
     ),
     Use(
         "scikit-learn",
-        "import numpy as np; from sklearn.cluster import KMeans; from sklearn.decomposition import PCA\n"
-        "from sklearn.neighbors import NearestNeighbors; X = np.random.default_rng(0).random((60, 8))\n"
+        "import numpy as np; from sklearn.cluster import KMeans; from sklearn.decomposition "
+        "import PCA\n"
+        "from sklearn.neighbors import NearestNeighbors; X = np.random.default_rng(0).random((60, "
+        "8))\n"
         "KMeans(3, n_init=1).fit(X); PCA(2).fit(X); NearestNeighbors().fit(X).kneighbors(X)",
     ),
     Use(
         "torch",
         "import torch; from torch import nn; torch.manual_seed(0)\n"
         "net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))\n"
-        "step = torch.optim.Adam(net.parameters()); loss = net(torch.randn(4, 1, 8, 8)).square().mean()\n"
-        "loss.backward(); step.step(); assert (torch.randn(9, 9) @ torch.randn(9, 9)).isfinite().all()",
+        "step = torch.optim.Adam(net.parameters()); loss = net(torch.randn(4, 1, 8, "
+        "8)).square().mean()\n"
+        "loss.backward(); step.step(); assert (torch.randn(9, 9) @ torch.randn(9, "
+        "9)).isfinite().all()",
     ),
     Use(
         "safetensors",
@@ -81,7 +88,8 @@ USES = [
     ),
     Use(
         "numba",
-        "from numba import njit\n@njit\ndef total(n):\n    s = 0.\n    for i in range(n): s += i ** .5\n    return s\n"
+        "from numba import njit\n@njit\ndef total(n):\n    s = 0.\n    for i in range(n): s += i "
+        "** .5\n    return s\n"
         "assert total(100) > 600",
     ),
     Use(
@@ -101,14 +109,16 @@ USES = [
         "import av, fractions, numpy as np\n"
         "with av.open('a.m4a', 'w') as out:\n"
         "    stream = out.add_stream('aac', rate=44100)\n"
-        "    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), 'f4'), 'fltp', 'mono'); frame.rate = 44100\n"
+        "    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), 'f4'), 'fltp', 'mono'); "
+        "frame.rate = 44100\n"
         "    out.mux(stream.encode(frame)); out.mux(stream.encode(None))\n"
         "with av.open('a.m4a') as file: assert list(file.decode(audio=0))",
     ),
     Use(
         "faiss-cpu",
         "import faiss, numpy as np; X = np.random.default_rng(0).random((200, 16), 'f4')\n"
-        "index = faiss.IndexFlatL2(16); index.add(X); assert (index.search(X, 1)[1][:, 0] == np.arange(200)).all()\n"
+        "index = faiss.IndexFlatL2(16); index.add(X); assert (index.search(X, 1)[1][:, 0] == "
+        "np.arange(200)).all()\n"
         "graph = faiss.IndexHNSWFlat(16, 8); graph.add(X); graph.search(X, 3)",
     ),
     Use(
@@ -119,17 +129,20 @@ USES = [
     Use(
         "matplotlib",
         "import matplotlib; matplotlib.use('Agg'); import matplotlib.pyplot as plt\n"
-        "plt.scatter([1, 2], [3, 4]); plt.contour([[0, 1], [1, 2]]); plt.savefig('a.png'); plt.savefig('a.pdf')",
+        "plt.scatter([1, 2], [3, 4]); plt.contour([[0, 1], [1, 2]]); plt.savefig('a.png'); "
+        "plt.savefig('a.pdf')",
     ),
     Use(
         "pillow",
-        "from PIL import Image; Image.new('RGB', (9, 9)).resize((5, 5)).save('a.jpg'); Image.open('a.jpg').load()",
+        "from PIL import Image; Image.new('RGB', (9, 9)).resize((5, 5)).save('a.jpg'); "
+        "Image.open('a.jpg').load()",
     ),
     Use(
         "midirenderer",
         "import mido, os, pretty_midi; from midirenderer import render_wave_from\n"
         "song = mido.MidiFile(); track = mido.MidiTrack(); song.tracks.append(track)\n"
-        "track += [mido.Message('note_on', note=60), mido.Message('note_off', note=60, time=200)]; song.save('a.mid')\n"
+        "track += [mido.Message('note_on', note=60), mido.Message('note_off', note=60, "
+        "time=200)]; song.save('a.mid')\n"
         "font = os.path.join(os.path.dirname(pretty_midi.__file__), 'TimGM6mb.sf2')\n"
         "assert len(render_wave_from(open(font, 'rb').read(), open('a.mid', 'rb').read())) > 1000",
     ),
@@ -141,7 +154,8 @@ USES = [
     Use(
         "mutagen",
         TONE + "import soundfile as sf, mutagen; sf.write('a.flac', x, 22050)\n"
-        "f = mutagen.File('a.flac'); f['title'] = 'A'; f.save(); assert mutagen.File('a.flac')['title'] == ['A']",
+        "f = mutagen.File('a.flac'); f['title'] = 'A'; f.save(); assert "
+        "mutagen.File('a.flac')['title'] == ['A']",
     ),
     Use(
         "bokeh",
@@ -150,8 +164,10 @@ USES = [
     ),
     Use(
         "pyzmq",
-        "import zmq; c = zmq.Context(); a = c.socket(zmq.PAIR); port = a.bind_to_random_port('tcp://127.0.0.1')\n"
-        "b = c.socket(zmq.PAIR); b.connect(f'tcp://127.0.0.1:{port}'); a.send(b'x'); assert b.recv() == b'x'",
+        "import zmq; c = zmq.Context(); a = c.socket(zmq.PAIR); port = "
+        "a.bind_to_random_port('tcp://127.0.0.1')\n"
+        "b = c.socket(zmq.PAIR); b.connect(f'tcp://127.0.0.1:{port}'); a.send(b'x'); assert "
+        "b.recv() == b'x'",
     ),
     Use("psutil", "import psutil; assert psutil.Process().memory_info().rss > 0"),
 ]
@@ -270,7 +286,9 @@ def broken(found: dict) -> list[str]:
 
 
 def main(arguments=None) -> int:
-    "The command: 0 where all that is needed works everywhere, 1 where something dies, 2 without qemu."
+    """The command: 0 where all that is needed works everywhere, 1 where something dies, 2 without
+    qemu.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", help="only these (default: every native package)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes side by side")

@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Compose the demo corpus: songs of 15 genres, arranged by Musical MIDI Accompaniment (mma) and given melodies here.
+"""Compose the demo corpus: songs of 15 genres, arranged by Musical MIDI Accompaniment (mma) and
+given melodies here.
 
-    python data/demo/compose.py                                        # the corpus that ships: 15 genres x 60 songs
+    python data/demo/compose.py         # the corpus that ships: 15 genres x 60 songs
     python data/demo/compose.py --songs-per-genre 1000 --out big       # the poster's size
 
-It writes `songs.csv` (one row a song) and `midi.tar.xz` (one MIDI file a song, about 30 seconds each) to the folder `--out`,
-and needs mma (Debian and Ubuntu: `apt install mma`; version 21.09 made the corpus that ships) with the Python packages
-mido and tqdm. A song depends only on the corpus seed, its genre, its artist's index and its number: a larger
-corpus contains the smaller one, song for song.
+It writes `songs.csv` (one row a song) and `midi.tar.xz` (one MIDI file a song, about 30 seconds
+each) to the folder `--out`, and needs mma (Debian and Ubuntu: `apt install mma`; version 21.09 made
+the corpus that ships) with the Python packages mido and tqdm. A song depends only on the corpus
+seed, its genre, its artist's index and its number: a larger corpus contains the smaller one, song
+for song.
 
-How a song is made: an artist is a band, drawn once: its grooves (some borrowed from a neighbouring genre), the sound of each of
-its players, its mix, its tempo range, its way of building melodies. A song of the band takes one groove, a key, a tempo, one chord
-progression for the verse and one for the chorus, and a form. mma turns grooves and chords into an accompaniment. Drum-machine grooves
-(mma's `zoom` library) have no bass and no chords: the band plays these from the rhythms in RIFFS and BASSES. A melody with motifs,
-repetition and rests goes on top. The whole is cut at 30.5 seconds.
+How a song is made: an artist is a band, drawn once: its grooves (some borrowed from a neighbouring
+genre), the sound of each of its players, its mix, its tempo range, its way of building melodies. A
+song of the band takes one groove, a key, a tempo, one chord progression for the verse and one for
+the chorus, and a form. mma turns grooves and chords into an accompaniment. Drum-machine grooves
+(mma's `zoom` library) have no bass and no chords: the band plays these from the rhythms in RIFFS
+and BASSES. A melody with motifs, repetition and rests goes on top. The whole is cut at 30.5
+seconds.
 """
 
 import argparse
@@ -31,6 +35,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 CORPUS_SEED = 2018
 SECONDS = 30.5  # a preview is 30 seconds; the rest lets the last notes ring
@@ -59,14 +64,19 @@ COLUMNS = [
     "crossover",
 ]
 
-# ------------------------------------------------------------------------------------------------------------ genres
-# grooves: "library:Groove slowest-fastest", in beats a minute. Sounds are General MIDI programs from 0, by family of instruments: a band
-# draws one of each, the first of a list most often. A family that a genre does not name goes to the genre's riff_patch, or keeps the
-# groove's own sound. chords name lists of CHORDS. mix shifts the loudness of the players, swaps replaces drums (ride for hi-hat, rim for snare ...).
+# ------------------------------------------------------------------------------------------- genres
+# grooves: "library:Groove slowest-fastest", in beats a minute. Sounds are General MIDI programs
+# from 0, by family of instruments: a band
+# draws one of each, the first of a list most often. A family that a genre does not name goes to the
+# genre's riff_patch, or keeps the
+# groove's own sound. chords name lists of CHORDS. mix shifts the loudness of the players, swaps
+# replaces drums (ride for hi-hat, rim for snare ...).
 GENRES = {
     "blues": dict(
-        grooves="stdlib:Blues 84-124, stdlib:SlowBlues 60-84, stdlib:FastBlues 140-184, stdlib:CountryBlues 92-138, stdlib:Blues128 62-88, "
-        "stdlib:BoggieWoggie 112-156, casio:Blues 92-128, casio:ShuffleBoogie 112-156, stdlib:ShuffleBoggie 112-150, zoom:BLUS01 84-120, "
+        grooves="stdlib:Blues 84-124, stdlib:SlowBlues 60-84, stdlib:FastBlues 140-184, "
+        "stdlib:CountryBlues 92-138, stdlib:Blues128 62-88, "
+        "stdlib:BoggieWoggie 112-156, casio:Blues 92-128, casio:ShuffleBoogie 112-156, "
+        "stdlib:ShuffleBoggie 112-150, zoom:BLUS01 84-120, "
         "zoom:BLUS02 76-116, zoom:SHFL01 96-132, casio:SlowRock 66-90",
         chords=["blues"] * 4 + ["shared"],
         scales=["blues", "blues", "minor_pentatonic", "mixolydian"],
@@ -87,8 +97,10 @@ GENRES = {
         neighbours=["jazz", "rock", "soul", "swing", "country"],
     ),
     "bossa": dict(
-        grooves="stdlib:BossaNova 112-150, stdlib:Samba 92-124, kara:kbossaA 112-146, yamaha:JazzBossaA 112-146, stdlib:Beguine 100-132, "
-        "stdlib:JazzRhumba 104-136, yamaha:QuandoGSMainA 116-146, zoom:BOSSA01 104-140, zoom:BOSSA02 104-140, zoom:SAMBA01 92-120, stdlib:LatinWaltz 110-150",
+        grooves="stdlib:BossaNova 112-150, stdlib:Samba 92-124, kara:kbossaA 112-146, "
+        "yamaha:JazzBossaA 112-146, stdlib:Beguine 100-132, "
+        "stdlib:JazzRhumba 104-136, yamaha:QuandoGSMainA 116-146, zoom:BOSSA01 104-140, "
+        "zoom:BOSSA02 104-140, zoom:SAMBA01 92-120, stdlib:LatinWaltz 110-150",
         chords=["jazz", "jazz", "bossa", "bossa", "shared"],
         scales=["major", "major", "dorian", "pentatonic"],
         minor=0.3,
@@ -108,9 +120,12 @@ GENRES = {
         neighbours=["jazz", "latin", "folk", "pop"],
     ),
     "country": dict(
-        grooves="stdlib:SlowCountry 76-104, stdlib:CountrySwing 112-156, stdlib:WesternSwing 120-164, stdlib:BlueGrass 96-132, stdlib:HillCountry 92-132, "
-        "stdlib:CountryWaltz 92-138, yamaha:JazzCountryMainA 112-156, yamaha:WesternMainA 104-150, zoom:CNTR01 96-132, zoom:CNTR03 96-136, "
-        "stdlib:CountryBlues 96-136, stdlib:EasySwing 104-140, stdlib:FolkRock 96-124, casio:PopShuffle1 100-132",
+        grooves="stdlib:SlowCountry 76-104, stdlib:CountrySwing 112-156, stdlib:WesternSwing "
+        "120-164, stdlib:BlueGrass 96-132, stdlib:HillCountry 92-132, "
+        "stdlib:CountryWaltz 92-138, yamaha:JazzCountryMainA 112-156, yamaha:WesternMainA "
+        "104-150, zoom:CNTR01 96-132, zoom:CNTR03 96-136, "
+        "stdlib:CountryBlues 96-136, stdlib:EasySwing 104-140, stdlib:FolkRock 96-124, "
+        "casio:PopShuffle1 100-132",
         chords=["country", "country", "country", "shared"],
         scales=["major", "pentatonic", "pentatonic"],
         minor=0.08,
@@ -130,9 +145,12 @@ GENRES = {
         neighbours=["folk", "rock", "blues", "pop"],
     ),
     "electronic": dict(
-        grooves="casio:Techno 124-142, casio:Trance1 130-142, casio:Trance2 130-142, casio:House 118-130, casio:Dance1 120-134, casio:Dance2 120-134, "
-        "casio:Rave 138-156, casio:DancePop3 116-130, casio:Ambient1 84-110, casio:Ambient2 84-110, stdlib:Trance 128-142, alexis:TeamTechno 124-140, "
-        "casio:LatinHouse 120-130, zoom:HOUS01 118-130, zoom:TECH01 124-142, zoom:TECH05 124-142, zoom:DnB01 156-174, zoom:DnB03 156-174, zoom:AMB01 84-110, zoom:DANC02 118-132",
+        grooves="casio:Techno 124-142, casio:Trance1 130-142, casio:Trance2 130-142, casio:House "
+        "118-130, casio:Dance1 120-134, casio:Dance2 120-134, "
+        "casio:Rave 138-156, casio:DancePop3 116-130, casio:Ambient1 84-110, casio:Ambient2 "
+        "84-110, stdlib:Trance 128-142, alexis:TeamTechno 124-140, "
+        "casio:LatinHouse 120-130, zoom:HOUS01 118-130, zoom:TECH01 124-142, zoom:TECH05 124-142, "
+        "zoom:DnB01 156-174, zoom:DnB03 156-174, zoom:AMB01 84-110, zoom:DANC02 118-132",
         chords=["loop", "loop", "loop", "shared"],
         scales=["minor", "minor_pentatonic", "dorian"],
         minor=0.8,
@@ -156,8 +174,10 @@ GENRES = {
         neighbours=["pop", "hiphop", "funk"],
     ),
     "folk": dict(
-        grooves="stdlib:Folk 84-126, stdlib:FolkRock 92-124, stdlib:FolkBallad 66-92, stdlib:BlueFolk 84-118, stdlib:GuitarBallad 66-92, stdlib:Arpeggio4 70-104, "
-        "stdlib:FrenchWaltz 120-164, stdlib:Zydeco 108-144, stdlib:HillCountry 88-124, stdlib:StringBallad 66-92, stdlib:Waltz 96-140, stdlib:ArpeggioWaltz 96-140, "
+        grooves="stdlib:Folk 84-126, stdlib:FolkRock 92-124, stdlib:FolkBallad 66-92, "
+        "stdlib:BlueFolk 84-118, stdlib:GuitarBallad 66-92, stdlib:Arpeggio4 70-104, "
+        "stdlib:FrenchWaltz 120-164, stdlib:Zydeco 108-144, stdlib:HillCountry 88-124, "
+        "stdlib:StringBallad 66-92, stdlib:Waltz 96-140, stdlib:ArpeggioWaltz 96-140, "
         "stdlib:FolkyJazzGuitar 96-130, stdlib:CountryWaltz 92-130, stdlib:Ballad 70-96",
         chords=["folk", "folk", "country", "shared"],
         scales=["major", "pentatonic", "dorian", "minor"],
@@ -179,8 +199,10 @@ GENRES = {
         neighbours=["country", "pop", "bossa", "rock"],
     ),
     "funk": dict(
-        grooves="casio:Funk1 96-116, casio:Funk2 96-116, kara:Kfunk1A 98-120, stdlib:BVFunk 96-116, stdlib:Strut 92-116, stdlib:LFusion 96-120, casio:Fusion 98-120, "
-        "stdlib:JazzRock 100-126, casio:DiscoSoul 106-124, zoom:FUNK01 92-116, zoom:FUNK04 92-116, zoom:FUNK07 92-116, zoom:FUNK10 92-116, zoom:16FUS02 92-112, "
+        grooves="casio:Funk1 96-116, casio:Funk2 96-116, kara:Kfunk1A 98-120, stdlib:BVFunk "
+        "96-116, stdlib:Strut 92-116, stdlib:LFusion 96-120, casio:Fusion 98-120, "
+        "stdlib:JazzRock 100-126, casio:DiscoSoul 106-124, zoom:FUNK01 92-116, zoom:FUNK04 "
+        "92-116, zoom:FUNK07 92-116, zoom:FUNK10 92-116, zoom:16FUS02 92-112, "
         "zoom:FUS03 98-122, casio:16Beat2 92-112, casio:16Shuffle2 88-106",
         chords=["funk", "funk", "funk", "loop"],
         scales=["minor_pentatonic", "blues", "dorian", "mixolydian"],
@@ -204,8 +226,10 @@ GENRES = {
         neighbours=["soul", "hiphop", "jazz", "rock", "electronic"],
     ),
     "hiphop": dict(
-        grooves="casio:Hip-Hop 84-102, alexis:HipHop 84-102, casio:TripHop 78-98, zoom:HIP01 80-102, zoom:HIP03 80-102, zoom:HIP05 80-102, zoom:HIP08 80-102, "
-        "zoom:HIP11 80-102, zoom:HIP14 80-102, zoom:HIP17 80-102, zoom:HIP20 80-102, zoom:HIP23 80-102, zoom:TRIP01 76-96, zoom:TRIP03 76-96, casio:ModernR&B 80-100",
+        grooves="casio:Hip-Hop 84-102, alexis:HipHop 84-102, casio:TripHop 78-98, zoom:HIP01 "
+        "80-102, zoom:HIP03 80-102, zoom:HIP05 80-102, zoom:HIP08 80-102, "
+        "zoom:HIP11 80-102, zoom:HIP14 80-102, zoom:HIP17 80-102, zoom:HIP20 80-102, zoom:HIP23 "
+        "80-102, zoom:TRIP01 76-96, zoom:TRIP03 76-96, casio:ModernR&B 80-100",
         chords=["loop", "loop", "funk", "shared"],
         scales=["minor_pentatonic", "minor", "dorian"],
         minor=0.75,
@@ -229,9 +253,12 @@ GENRES = {
         neighbours=["soul", "funk", "electronic", "reggae"],
     ),
     "jazz": dict(
-        grooves="stdlib:JazzCombo 112-190, stdlib:MellowJazz 84-124, stdlib:ModernJazz 112-170, stdlib:Evansish 96-150, stdlib:NiteJazz 84-120, stdlib:Bebop 160-230, "
-        "stdlib:JazzGuitar 104-160, stdlib:SlowJazz 64-92, yamaha:JazzTrioMainA 112-170, yamaha:JazzGrTrioMainA 112-170, casio:JazzCombo 120-170, casio:ModernJazz 120-170, "
-        "stdlib:JazzWaltz 112-170, zoom:JAZZ01 112-180, zoom:JAZZ04 112-180, stdlib:GypsyJazz 130-190, yamaha:JazzWaltzMainA 112-160",
+        grooves="stdlib:JazzCombo 112-190, stdlib:MellowJazz 84-124, stdlib:ModernJazz 112-170, "
+        "stdlib:Evansish 96-150, stdlib:NiteJazz 84-120, stdlib:Bebop 160-230, "
+        "stdlib:JazzGuitar 104-160, stdlib:SlowJazz 64-92, yamaha:JazzTrioMainA 112-170, "
+        "yamaha:JazzGrTrioMainA 112-170, casio:JazzCombo 120-170, casio:ModernJazz 120-170, "
+        "stdlib:JazzWaltz 112-170, zoom:JAZZ01 112-180, zoom:JAZZ04 112-180, stdlib:GypsyJazz "
+        "130-190, yamaha:JazzWaltzMainA 112-160",
         chords=["jazz", "jazz", "jazz", "bossa", "blues"],
         scales=["major", "dorian", "mixolydian", "blues"],
         minor=0.35,
@@ -253,9 +280,12 @@ GENRES = {
         neighbours=["swing", "bossa", "blues", "funk"],
     ),
     "latin": dict(
-        grooves="stdlib:Salsa 84-108, stdlib:Mambo 92-120, stdlib:ChaCha 108-128, stdlib:Merengue 112-140, stdlib:Son 88-116, stdlib:Rhumba 96-128, stdlib:Bolero 80-108, "
-        "yamaha:Salsa1MainA 88-108, yamaha:Salsa2MainA 88-108, yamaha:MamboMainA 92-120, casio:LatinFusion 100-124, stdlib:Calypso 100-130, stdlib:Tango 104-128, "
-        "stdlib:CubanGuitar 96-124, zoom:LATN03 92-120, zoom:LATN08 92-120, stdlib:Afro-Cuban 100-130",
+        grooves="stdlib:Salsa 84-108, stdlib:Mambo 92-120, stdlib:ChaCha 108-128, stdlib:Merengue "
+        "112-140, stdlib:Son 88-116, stdlib:Rhumba 96-128, stdlib:Bolero 80-108, "
+        "yamaha:Salsa1MainA 88-108, yamaha:Salsa2MainA 88-108, yamaha:MamboMainA 92-120, "
+        "casio:LatinFusion 100-124, stdlib:Calypso 100-130, stdlib:Tango 104-128, "
+        "stdlib:CubanGuitar 96-124, zoom:LATN03 92-120, zoom:LATN08 92-120, stdlib:Afro-Cuban "
+        "100-130",
         chords=["latin", "latin", "latin", "bossa", "shared"],
         scales=["minor", "major", "harmonic_minor", "dorian"],
         minor=0.6,
@@ -276,8 +306,10 @@ GENRES = {
         neighbours=["bossa", "jazz", "pop", "reggae"],
     ),
     "metal": dict(
-        grooves="casio:HeavyMetal 116-152, pflib:metal1A 112-160, pflib:metal2A 112-168, zoom:MTL01 100-150, zoom:MTL02 100-150, zoom:MTL03 100-150, zoom:MTL04 100-150, "
-        "zoom:THRS01 150-186, zoom:THRS02 150-186, zoom:HRK01 100-140, zoom:HRK03 100-140, zoom:HRK06 100-140, zoom:PUNK01 150-184, zoom:PUNK02 150-184, casio:DigitalRock 112-140",
+        grooves="casio:HeavyMetal 116-152, pflib:metal1A 112-160, pflib:metal2A 112-168, "
+        "zoom:MTL01 100-150, zoom:MTL02 100-150, zoom:MTL03 100-150, zoom:MTL04 100-150, "
+        "zoom:THRS01 150-186, zoom:THRS02 150-186, zoom:HRK01 100-140, zoom:HRK03 100-140, "
+        "zoom:HRK06 100-140, zoom:PUNK01 150-184, zoom:PUNK02 150-184, casio:DigitalRock 112-140",
         chords=["metal", "metal", "metal", "loop"],
         scales=["minor", "phrygian", "harmonic_minor", "minor_pentatonic"],
         minor=0.95,
@@ -300,9 +332,13 @@ GENRES = {
         neighbours=["rock", "rock", "electronic"],
     ),
     "pop": dict(
-        grooves="casio:Pop 100-124, casio:8BeatPop1 96-126, casio:8BeatPop2 96-126, casio:8BeatPop3 96-126, casio:80sPop 104-128, casio:ElectricPop 108-130, casio:DancePop1 112-128, "
-        "casio:DancePop2 112-128, casio:WorldPop 96-118, casio:SoulPop 96-122, casio:PopBallad 66-90, stdlib:PopBallad 68-92, stdlib:8Beat 92-126, stdlib:BoneyM 108-128, "
-        "casio:16Beat1 88-112, casio:PopShuffle2 104-132, zoom:POP02 96-124, zoom:POP07 96-124, casio:8BeatDance 112-130, pflib:16beat1A 90-112",
+        grooves="casio:Pop 100-124, casio:8BeatPop1 96-126, casio:8BeatPop2 96-126, "
+        "casio:8BeatPop3 96-126, casio:80sPop 104-128, casio:ElectricPop 108-130, "
+        "casio:DancePop1 112-128, "
+        "casio:DancePop2 112-128, casio:WorldPop 96-118, casio:SoulPop 96-122, casio:PopBallad "
+        "66-90, stdlib:PopBallad 68-92, stdlib:8Beat 92-126, stdlib:BoneyM 108-128, "
+        "casio:16Beat1 88-112, casio:PopShuffle2 104-132, zoom:POP02 96-124, zoom:POP07 96-124, "
+        "casio:8BeatDance 112-130, pflib:16beat1A 90-112",
         chords=["pop", "pop", "shared", "shared", "loop"],
         scales=["major", "pentatonic", "minor"],
         minor=0.3,
@@ -326,7 +362,8 @@ GENRES = {
         neighbours=["rock", "electronic", "soul", "folk"],
     ),
     "reggae": dict(
-        grooves="zoom:REGG01 68-88, zoom:REGG02 68-88, zoom:REGG03 68-88, zoom:REGG04 68-88, zoom:SKA01 112-156, zoom:SKA02 112-156, zoom:SKA03 112-156, zoom:SKA04 112-156, "
+        grooves="zoom:REGG01 68-88, zoom:REGG02 68-88, zoom:REGG03 68-88, zoom:REGG04 68-88, "
+        "zoom:SKA01 112-156, zoom:SKA02 112-156, zoom:SKA03 112-156, zoom:SKA04 112-156, "
         "zoom:LATN05 84-108, stdlib:Calypso 96-120",
         chords=["reggae", "reggae", "shared", "loop"],
         scales=["major", "minor_pentatonic", "pentatonic", "minor"],
@@ -348,9 +385,13 @@ GENRES = {
         neighbours=["soul", "latin", "hiphop", "rock"],
     ),
     "rock": dict(
-        grooves="stdlib:BasicRock 104-144, stdlib:60sRock 112-152, stdlib:50sRock 120-168, stdlib:Rock128 68-96, stdlib:SoftRock 88-120, stdlib:RockBallad 66-90, casio:Rock1 108-144, "
-        "casio:Rock2 108-144, casio:PopRock1 104-136, casio:PopRock2 104-136, casio:ShuffleRock 112-144, pflib:rock1A 108-144, pflib:8beat1A 100-132, yamaha:W-RockMainA 104-140, "
-        "zoom:ROCK03 100-140, zoom:ROCK10 100-140, zoom:ROCK17 100-140, zoom:ROCK24 100-140, zoom:PUNK01 140-176, casio:60sRock 112-152, stdlib:BubbleRock 112-146",
+        grooves="stdlib:BasicRock 104-144, stdlib:60sRock 112-152, stdlib:50sRock 120-168, "
+        "stdlib:Rock128 68-96, stdlib:SoftRock 88-120, stdlib:RockBallad 66-90, "
+        "casio:Rock1 108-144, "
+        "casio:Rock2 108-144, casio:PopRock1 104-136, casio:PopRock2 104-136, casio:ShuffleRock "
+        "112-144, pflib:rock1A 108-144, pflib:8beat1A 100-132, yamaha:W-RockMainA 104-140, "
+        "zoom:ROCK03 100-140, zoom:ROCK10 100-140, zoom:ROCK17 100-140, zoom:ROCK24 100-140, "
+        "zoom:PUNK01 140-176, casio:60sRock 112-152, stdlib:BubbleRock 112-146",
         chords=["rock", "rock", "rock", "shared", "blues"],
         scales=["minor_pentatonic", "blues", "mixolydian", "pentatonic"],
         minor=0.35,
@@ -372,8 +413,12 @@ GENRES = {
         neighbours=["metal", "pop", "blues", "country", "folk"],
     ),
     "soul": dict(
-        grooves="stdlib:R&B 92-118, stdlib:R&B-Ballad 66-88, stdlib:DSoul 92-116, casio:Soul 96-124, casio:60sSoul 104-132, casio:R&B 88-112, casio:MellowRB 70-92, casio:ModernR&B 80-104, "
-        "casio:DiscoSoul 104-122, kara:8beatmotownA 104-136, zoom:RnB02 76-104, zoom:RnB05 76-104, zoom:RnB08 76-104, casio:SoulPop 96-120, casio:16BeatBallad1 66-88, casio:68Ballad 60-60",
+        grooves="stdlib:R&B 92-118, stdlib:R&B-Ballad 66-88, stdlib:DSoul 92-116, casio:Soul "
+        "96-124, casio:60sSoul 104-132, casio:R&B 88-112, casio:MellowRB 70-92, "
+        "casio:ModernR&B 80-104, "
+        "casio:DiscoSoul 104-122, kara:8beatmotownA 104-136, zoom:RnB02 76-104, zoom:RnB05 "
+        "76-104, zoom:RnB08 76-104, casio:SoulPop 96-120, casio:16BeatBallad1 66-88, "
+        "casio:68Ballad 60-60",
         chords=["soul", "soul", "soul", "shared", "jazz"],
         scales=["pentatonic", "minor_pentatonic", "blues", "major"],
         minor=0.35,
@@ -396,8 +441,12 @@ GENRES = {
         neighbours=["funk", "pop", "hiphop", "blues", "jazz"],
     ),
     "swing": dict(
-        grooves="stdlib:BigBand 124-184, stdlib:Swing 116-176, stdlib:EasySwing 104-144, stdlib:FastSwing 170-220, casio:MiddleBigBand 116-164, casio:FastBigBand 164-210, casio:SlowBigBand 72-104, "
-        "yamaha:JazzBasieA 116-168, yamaha:JazzSwingMainA 116-168, stdlib:QuickStep 170-206, stdlib:Foxtrot 104-136, casio:Swing 120-164, stdlib:Charleston 150-200, stdlib:Dixie 140-190, "
+        grooves="stdlib:BigBand 124-184, stdlib:Swing 116-176, stdlib:EasySwing 104-144, "
+        "stdlib:FastSwing 170-220, casio:MiddleBigBand 116-164, casio:FastBigBand "
+        "164-210, casio:SlowBigBand 72-104, "
+        "yamaha:JazzBasieA 116-168, yamaha:JazzSwingMainA 116-168, stdlib:QuickStep 170-206, "
+        "stdlib:Foxtrot 104-136, casio:Swing 120-164, stdlib:Charleston 150-200, stdlib:Dixie "
+        "140-190, "
         "stdlib:Jive 140-176, stdlib:WesternSwing 124-164, casio:SlowSwing 76-104",
         chords=["jazz", "jazz", "swing", "swing", "blues"],
         scales=["major", "major", "blues", "mixolydian"],
@@ -534,7 +583,8 @@ QUALITY = {
 NAMES = ["C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"]
 PITCH = {**{n: i for i, n in enumerate(NAMES)}, "C#": 1, "D#": 3, "F#": 6, "G#": 8, "A#": 10}
 
-# Rhythms of a bar in sixteenths: x a hit, - goes on, . is silent. In BASSES a digit is the chord's root (1), third, fifth, seventh or octave (8).
+# Rhythms of a bar in sixteenths: x a hit, - goes on, . is silent. In BASSES a digit is the chord's
+# root (1), third, fifth, seventh or octave (8).
 RIFFS = {  # name: (pattern bars, voicing)
     "strum": (["x-x-xxx-x-x-xxx-", "x---x-xx.xx-x-xx"], "close"),
     "stab": (["x-..x-....x-....", "...x-..x-..x-..."], "close"),
@@ -601,14 +651,31 @@ RING = {
     50: 0.4,
 }  # seconds that drums sound, if not .25
 
-# -------------------------------------------------------------------------------------------------------- invented names
-ADJECTIVES = """Amber Paper Hollow Velvet Northern Crooked Silver Idle Copper Salted Electric Quiet Borrowed Midnight Distant Wooden Restless Painted Broken Golden Second Slow Bitter Lucky
-Burning Winter Tangled Little Faded Open Secret Stolen Blue Rusty Gentle Thirsty Hidden Marble Early Heavy Honest Crimson Wandering Plastic Neon Lonesome Polished Tidal Frozen Spare""".split()
-NOUNS = """Harbour Lantern River Orchard Signal Window Highway Kitchen Compass Feather Engine Garden Mirror Thunder Ladder Sparrow Satellite Pocket Bridge Candle Meadow Radio Anchor Ocean Station
-Shadow Letter Whistle Canyon Ribbon Sugar Machine Summer Cathedral Monday Avenue Carousel Ember Horizon Island Paradox Bicycle Parade Telegram Staircase Cinema Lighthouse Postcard Pepper Comet""".split()
-VERBS = "Leave Carry Follow Remember Forget Hold Paint Chase Borrow Call Trade Whisper Keep Turn Catch Shake".split()
-FIRST = "Ada Bruno Celia Dario Edda Felix Greta Hugo Ines Jonah Kaia Leo Mabel Nils Opal Pavel Rosa Silas Thea Ugo Vera Wim Xenia Yusuf Zora".split()
-LAST = "Marlow Okafor Brandt Castell Delgado Ekström Fontaine Galloway Haruki Ivers Jansen Kowal Lindqvist Moreau Novak Orsini Petrov Quill Ramos Sato Tamm Umber Vance Weller Yarrow".split()
+# ----------------------------------------------------------------------------------- invented names
+ADJECTIVES = """
+    Amber Paper Hollow Velvet Northern Crooked Silver Idle Copper Salted Electric Quiet Borrowed
+    Midnight Distant Wooden Restless Painted Broken Golden Second Slow Bitter Lucky Burning Winter
+    Tangled Little Faded Open Secret Stolen Blue Rusty Gentle Thirsty Hidden Marble Early Heavy
+    Honest Crimson Wandering Plastic Neon Lonesome Polished Tidal Frozen Spare
+""".split()
+NOUNS = """
+    Harbour Lantern River Orchard Signal Window Highway Kitchen Compass Feather Engine Garden Mirror
+    Thunder Ladder Sparrow Satellite Pocket Bridge Candle Meadow Radio Anchor Ocean Station Shadow
+    Letter Whistle Canyon Ribbon Sugar Machine Summer Cathedral Monday Avenue Carousel Ember Horizon
+    Island Paradox Bicycle Parade Telegram Staircase Cinema Lighthouse Postcard Pepper Comet
+""".split()
+VERBS = """
+    Leave Carry Follow Remember Forget Hold Paint Chase Borrow Call Trade Whisper Keep Turn Catch
+    Shake
+""".split()
+FIRST = """
+    Ada Bruno Celia Dario Edda Felix Greta Hugo Ines Jonah Kaia Leo Mabel Nils Opal Pavel Rosa Silas
+    Thea Ugo Vera Wim Xenia Yusuf Zora
+""".split()
+LAST = """
+    Marlow Okafor Brandt Castell Delgado Ekström Fontaine Galloway Haruki Ivers Jansen Kowal
+    Lindqvist Moreau Novak Orsini Petrov Quill Ramos Sato Tamm Umber Vance Weller Yarrow
+""".split()
 BANDS = {
     "blues": "Bottleneckers Levee Mudlarks Crossroads Juke",
     "bossa": "Trio Corcovados Quarteto Marés Varanda",
@@ -629,7 +696,9 @@ BANDS = {
 
 
 def rng(*key):
-    "A generator that depends on the corpus seed and `key` only (Python's Mersenne Twister, seeded by SHA-512 of the text)."
+    """A generator that depends on the corpus seed and `key` only (Python's Mersenne Twister, seeded
+    by SHA-512 of the text).
+    """
     return random.Random("|".join(map(str, (CORPUS_SEED, *key))))
 
 
@@ -677,14 +746,15 @@ def title(*key):
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------- mma
+# ---------------------------------------------------------------------------------------------- mma
 def library():
     "The folder of mma's groove libraries."
     for folder in (os.environ.get("MMA_LIB", ""), "/usr/share/mma/lib", "/usr/local/share/mma/lib"):
         if folder and Path(folder, "stdlib").is_dir():
             return Path(folder)
     sys.exit(
-        "mma's libraries were not found: install mma (Debian, Ubuntu: apt install mma), or set MMA_LIB to the folder that holds 'stdlib'."
+        "mma's libraries were not found: install mma (Debian, Ubuntu: apt install mma), or set "
+        "MMA_LIB to the folder that holds 'stdlib'."
     )
 
 
@@ -707,7 +777,10 @@ def variations(groove):
     if (lib, name) not in grooves():
         sys.exit(f"mma's library has no groove {groove}: this recipe was written for mma 21.09.")
     siblings = [] if lib == "zoom" else grooves()[lib, name][1]
-    pick = lambda word: [f"{lib}:{s}" for s in siblings if word in s.lower()]
+
+    def pick(word):
+        return [f"{lib}:{s}" for s in siblings if word in s.lower()]
+
     main = [
         f"{lib}:{s}"
         for s in siblings
@@ -737,15 +810,14 @@ def accompaniment(bars, tempo, seed, workdir):
         env={**os.environ, "PYTHONHASHSEED": "0"},
     )
     if done.returncode or not target.exists():
-        raise RuntimeError(
-            f"mma failed on {source.name}: {' '.join((done.stdout + done.stderr).split())}\n{source.read_text()}"
-        )
+        said = " ".join((done.stdout + done.stderr).split())
+        raise RuntimeError(f"mma failed on {source.name}: {said}\n{source.read_text()}")
     data = target.read_bytes()
     source.unlink(), target.unlink()
     return data
 
 
-# ---------------------------------------------------------------------------------------------------------------- bands
+# -------------------------------------------------------------------------------------------- bands
 FAMILIES = [
     ("keys", 0, 15),
     ("organ", 16, 23),
@@ -816,7 +888,7 @@ def band(genre, artist):
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------- chords
+# ------------------------------------------------------------------------------------------- chords
 def chord(word):
     "('Ebm7') -> (root pitch class, intervals)."
     root, quality = re.match(r"([A-G][b#]?)(.*)", word).groups()
@@ -844,7 +916,7 @@ def near(pitch_class, centre):
     return centre + (pitch_class - centre + 6) % 12 - 6
 
 
-# --------------------------------------------------------------------------------------------------------------- melodies
+# ----------------------------------------------------------------------------------------- melodies
 CELLS = [
     ((0,), 3, 1),
     ((0, 0.5), 3, 4),
@@ -877,8 +949,21 @@ def motif(r, beats, density, swung):
     return [(o, r.choice([-2, -1, -1, 0, 1, 1, 2, r.choice([-4, -3, 3, 4])])) for o in onsets]
 
 
-def melody(r, bars, beats, scale, key, density, swung, centre, legato):
-    "Notes (beat, length, pitch, velocity) over bars of chord words: motifs a a' a b, chord tones on strong beats, rests between phrases."
+class Tune(NamedTuple):
+    "What all players of a song share: bars of chord words, beats a bar, scale and key."
+
+    bars: list
+    beats: int
+    scale: str
+    key: int
+
+
+def melody(r, tune, density, swung, centre, legato):
+    """Notes (beat, length, pitch, velocity) over a tune.
+
+    Motifs a a' a b, chord tones on strong beats, rests between phrases.
+    """
+    bars, beats, scale, key = tune
     ladder = [p for p in range(centre - 10, centre + 13) if (p - key) % 12 in SCALES[scale]]
     a, b, c = (motif(r, beats, d, swung) for d in (density, density, density * 0.5))
     varied = a[:-1] + [(a[-1][0], r.choice([-2, 2, 3]))]
@@ -932,7 +1017,7 @@ def riff(r, bars, beats, name, low):
                 continue
             length = (len(re.match(r"-*", p[i + 1 :]).group()) + 1) / 4
             root, intervals = chord(
-                next(w for s, l, w in bar_chords(bar, beats) if s <= i / 4 < s + l)
+                next(w for s, span, w in bar_chords(bar, beats) if s <= i / 4 < s + span)
             )
             base = near(
                 root, 43 if voicing == "power" else 60 + low + (7 if voicing == "high" else 0)
@@ -965,7 +1050,7 @@ def bassline(r, bars, beats, name):
                 continue
             length = (len(re.match(r"-*", p[i + 1 :]).group()) + 1) / 4
             root, intervals = chord(
-                next(w for s, l, w in bar_chords(bar, beats) if s <= i / 4 < s + l)
+                next(w for s, span, w in bar_chords(bar, beats) if s <= i / 4 < s + span)
             )
             step = {
                 "1": 0,
@@ -980,7 +1065,7 @@ def bassline(r, bars, beats, name):
     return notes
 
 
-# ------------------------------------------------------------------------------------------------------------------ a song
+# ------------------------------------------------------------------------------------------- a song
 def form(r, count):
     "Names of sections bar by bar: I intro, V verse, C chorus, S solo."
     plan = r.choice(
@@ -1052,8 +1137,9 @@ def compose(genre, artist, number, workdir):
     source = mido.MidiFile(
         file=io.BytesIO(accompaniment(list(zip(groove_of, chords_of)), tempo, seed, workdir))
     )
-    tracks = dressed(r, b, g, source, song_id)
-    tracks += played(r, b, g, sections, bars, beats, scale, key, tracks, minor)
+    tracks = dressed(r, b, g, source)
+    tune = Tune(bars, beats, scale, key)
+    tracks += played(r, b, g, sections, tune, tracks, minor)
     data = written(tracks, tempo, source.ticks_per_beat)
     lead = b["leads"][0]
     return dict(
@@ -1076,38 +1162,47 @@ def compose(genre, artist, number, workdir):
     ), data
 
 
-def dressed(r, b, g, source, song_id):
-    "mma's tracks with the band's sounds and mix: a list of dicts(role, program, volume, notes = (tick, length, pitch, velocity))."
+def role_of(track):
+    "What a track of mma's plays: drum, bass, chord or other."
+    kind = track.name.split("-")[0].lower()
+    if kind in ("bass", "walk"):
+        return "bass"
+    return kind if kind in ("drum", "chord") else "other"
+
+
+def heard_in(track):
+    "The notes (tick, length, pitch, velocity) of a track of mma's, and its program."
+    now, sounding, notes, program = 0, {}, [], None
+    for m in track:
+        now += m.time
+        if m.type == "program_change" and program is None:
+            program = m.program
+        elif m.type in ("note_on", "note_off"):  # a string struck anew stops sounding first
+            if m.note in sounding:
+                start, velocity = sounding.pop(m.note)
+                notes.append((start, max(1, now - start), m.note, velocity))
+            if m.type == "note_on" and m.velocity:
+                sounding[m.note] = (now, m.velocity)
+    return notes, program
+
+
+def dressed(r, b, g, source):
+    """mma's tracks with the band's sounds and mix.
+
+    A list of dicts(role, program, volume, notes = (tick, length, pitch, velocity)).
+    """
     tracks = []
     no_drums = r.random() < g.get("nodrums", 0.03)
     for track in source.tracks:
-        now, open_, notes, program = 0, {}, [], None
-        for m in track:
-            now += m.time
-            if m.type == "program_change" and program is None:
-                program = m.program
-            elif m.type in ("note_on", "note_off"):  # a string struck anew stops sounding first
-                if m.note in open_:
-                    start, velocity = open_.pop(m.note)
-                    notes.append((start, max(1, now - start), m.note, velocity))
-                if m.type == "note_on" and m.velocity:
-                    open_[m.note] = (now, m.velocity)
+        notes, program = heard_in(track)
         if not notes:
             continue
-        kind = track.name.split("-")[0].lower()
-        role = (
-            "drum"
-            if kind == "drum"
-            else "bass"
-            if kind in ("bass", "walk")
-            else "chord"
-            if kind == "chord"
-            else "other"
-        )
+        role = role_of(track)
         if role == "drum":
             if no_drums:
                 continue
-            program, notes = b["kit"], [(t, l, b["swap"].get(p, p), w) for t, l, p, w in notes]
+            program = b["kit"]
+            notes = [(t, length, b["swap"].get(p, p), w) for t, length, p, w in notes]
         else:
             family = (
                 "bass"
@@ -1134,21 +1229,64 @@ def dressed(r, b, g, source, song_id):
     return [t for t in tracks if t["keep"]]
 
 
-def played(r, b, g, sections, bars, beats, scale, key, tracks, minor):
-    "The band's own tracks: bass and chords where the groove has none, a riff now and then, the melody."
-    ticks = lambda notes: [
-        (max(0, round(t * PPQ)), max(8, round(l * PPQ)), p, max(1, min(127, w)))
-        for t, l, p, w in notes
-    ]
-    part = lambda role, program, notes, level: dict(
-        role=role, program=program, notes=ticks(notes), name=role, volume=level + r.randint(-6, 6)
-    )
-    own, roles = [], {t["role"] for t in tracks}
-    shown = lambda notes, names: [
+def unheard(r, b, tune, tracks):
+    "A riff for the bars that are left to the drums, or to nobody."
+    size = PPQ * tune.beats
+    heard = {
         n
-        for n in notes
-        if 0 <= int(n[0] // beats) < len(bars) and sections[int(n[0] // beats)][0] in names
-    ]
+        for t in tracks
+        if t["role"] != "drum"
+        for start, length, *_ in t["notes"]
+        for n in range(start // size, (start + length - 1) // size + 1)
+    }
+    notes = riff(r, tune.bars, tune.beats, r.choice(b["riffs"]), 0)
+    return [n for n in notes if int(n[0] // tune.beats) not in heard]
+
+
+def sung_notes(r, b, g, tune, minor, shown):
+    "The melodies of verse, chorus and solo, where `shown` has them; some in thirds."
+    swung, centre = r.random() < g["swing"], 69 + b["register"]
+    density = min(0.95, max(0.05, b["density"] + r.uniform(-0.12, 0.12)))
+    themes = {
+        s: melody(r, tune, d, swung, centre + up, b["legato"])
+        for s, d, up in [
+            ("V", density, 0),
+            ("C", density * 0.9, 4),
+            ("S", min(0.95, density + 0.25), 2),
+        ]
+    }
+    sung = [n for s, notes in themes.items() for n in shown(notes, s)]
+    if b["harmony"] and r.random() < 0.7:
+        third = 3 if minor else 4
+        sung += [(t, n, p - third, w - 14) for t, n, p, w in shown(themes["C"], "C")]
+    return sung
+
+
+def played(r, b, g, sections, tune, tracks, minor):
+    """The band's own tracks.
+
+    Bass and chords where the groove has none, a riff now and then, the melody.
+    """
+    bars, beats, _, _ = tune
+
+    def ticks(notes):
+        return [
+            (max(0, round(t * PPQ)), max(8, round(length * PPQ)), p, max(1, min(127, w)))
+            for t, length, p, w in notes
+        ]
+
+    def part(role, program, notes, level):
+        volume = level + r.randint(-6, 6)
+        return dict(role=role, program=program, notes=ticks(notes), name=role, volume=volume)
+
+    def shown(notes, names):
+        return [
+            n
+            for n in notes
+            if 0 <= int(n[0] // beats) < len(bars) and sections[int(n[0] // beats)][0] in names
+        ]
+
+    own, roles = [], {t["role"] for t in tracks}
     if "bass" not in roles and r.random() < 0.95:
         own.append(
             part(
@@ -1188,36 +1326,14 @@ def played(r, b, g, sections, bars, beats, scale, key, tracks, minor):
                 b["level"]["riff"] - 12,
             )
         )
-    swung, centre = r.random() < g["swing"], 69 + b["register"]
-    density = min(0.95, max(0.05, b["density"] + r.uniform(-0.12, 0.12)))
-    themes = {
-        s: melody(r, bars, beats, scale, key, d, swung, centre + up, b["legato"])
-        for s, d, up in [
-            ("V", density, 0),
-            ("C", density * 0.9, 4),
-            ("S", min(0.95, density + 0.25), 2),
-        ]
-    }
-    sung = [n for s, notes in themes.items() for n in shown(notes, s)]
-    if b["harmony"] and r.random() < 0.7:
-        sung += [(t, l, p - (3 if minor else 4), w - 14) for t, l, p, w in shown(themes["C"], "C")]
+    sung = sung_notes(r, b, g, tune, minor, shown)
     second = [n for n in sung if sections[max(0, int(n[0] // beats))][0] == "S"]
     own.append(
         part("lead", b["leads"][0], [n for n in sung if n not in second], b["level"]["lead"])
     )
     if second:
         own.append(part("solo", b["leads"][1], second, b["level"]["lead"]))
-    size = PPQ * beats  # no bar is left to the drums, or to nobody
-    heard = {
-        n
-        for t in tracks + own
-        if t["role"] != "drum"
-        for start, length, *_ in t["notes"]
-        for n in range(start // size, (start + length - 1) // size + 1)
-    }
-    filled = [
-        n for n in riff(r, bars, beats, r.choice(b["riffs"]), 0) if int(n[0] // beats) not in heard
-    ]
+    filled = unheard(r, b, tune, tracks + own)
     if filled:
         own.append(part("riff", b["riff_patch"], filled, b["level"]["riff"]))
     return [t | dict(reverb=b["reverb"]) for t in own if t["notes"]]
@@ -1268,7 +1384,7 @@ def written(tracks, tempo, ppq):
             ),
             0,
         )
-        for tick, on, pitch, velocity in sorted(events):
+        for tick, _, pitch, velocity in sorted(events):
             track.append(
                 mido.Message(
                     "note_on", channel=channel, note=pitch, velocity=velocity, time=tick - now
@@ -1281,7 +1397,7 @@ def written(tracks, tempo, ppq):
     return data.getvalue()
 
 
-# ----------------------------------------------------------------------------------------------------------------- corpus
+# ------------------------------------------------------------------------------------------- corpus
 def corpus(songs_per_genre=60, artists=5, genres=15):
     "The (genre, artist, number) of every song of a corpus, in order of song_id."
     names = sorted(GENRES)[:genres]
@@ -1314,7 +1430,8 @@ def main(argv=None):
         p.error(f"songs, artists and genres are counted from 1, and there are {len(GENRES)} genres")
     if not shutil.which("mma"):
         sys.exit(
-            "mma was not found: install it (Debian, Ubuntu: apt install mma; elsewhere: https://www.mellowood.ca/mma)."
+            "mma was not found: install it (Debian, Ubuntu: apt install mma; elsewhere: "
+            "https://www.mellowood.ca/mma)."
         )
     from tqdm import tqdm
 
@@ -1339,9 +1456,9 @@ def main(argv=None):
         w = csv.DictWriter(f, COLUMNS, lineterminator="\n")
         w.writeheader(), w.writerows(rows)
     os.replace(part, out / "midi.tar.xz"), os.replace(out / "songs.csv.part", out / "songs.csv")
-    print(
-        f"{len(rows)} songs: {out / 'songs.csv'}, {out / 'midi.tar.xz'} ({(out / 'midi.tar.xz').stat().st_size / 1e6:.1f} MB)"
-    )
+    archive = out / "midi.tar.xz"
+    size = f"{archive.stat().st_size / 1e6:.1f} MB"
+    print(f"{len(rows)} songs: {out / 'songs.csv'}, {archive} ({size})")
 
 
 if __name__ == "__main__":

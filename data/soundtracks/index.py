@@ -2,7 +2,9 @@
 
     python data/soundtracks/index.py FOLDER
 
-It needs dpkg-deb and the package mutagen. What the files' tags do not say (artist, title) is taken from the package's own lists; licences are as its copyright file gives them for the music."""
+It needs dpkg-deb and the package mutagen. What the files' tags do not say (artist, title) is taken
+from the package's own lists; licences are as its copyright file gives them for the music.
+"""
 
 import csv
 import hashlib
@@ -88,13 +90,14 @@ def rows(deb: Path) -> list[dict]:
             name,
             (next((who for start, who in ARTISTS.items() if path.name.startswith(start)), ""), ""),
         )
+        folder = package.removesuffix("-data").removesuffix("-ogg").removesuffix("-music")
         base = path.name if twice[path.name] == 1 else f"{path.parent.name}-{path.name}"
         found.append(
             dict(
                 package=package,
                 version=version,
                 member=name,
-                file=f"{package.removesuffix('-data').removesuffix('-ogg').removesuffix('-music')}/{base}",
+                file=f"{folder}/{base}",
                 album=album,
                 artist=by or tags["artist"] or artist,
                 title=title or tags["title"] or PurePosixPath(base).stem,
@@ -114,6 +117,6 @@ if __name__ == "__main__":
         writer = csv.DictWriter(file, table[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-    print(
-        f"{len(table)} tracks of {len({row['package'] for row in table})} packages, {sum(row['bytes'] for row in table) / 1e6:.0f} MB"
-    )
+    packages = {row["package"] for row in table}
+    size = sum(row["bytes"] for row in table) / 1e6
+    print(f"{len(table)} tracks of {len(packages)} packages, {size:.0f} MB")
