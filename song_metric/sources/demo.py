@@ -4,30 +4,39 @@
 
 # %% auto #0
 __all__ = [
+    "COLUMNS",
+    "AGAIN",
     "SAMPLE_RATE",
     "SECONDS",
     "PEAK",
     "RELEASE",
     "FAINT",
+    "RELEASE_VOLUME_ENVELOPE",
+    "Job",
     "SOURCE",
     "data_folder",
     "load_index",
     "choose",
+    "read_members",
     "read_midi",
     "soundfont_path",
-    "soundfont",
+    "read_soundfont",
+    "play",
     "render",
     "cache_folder",
     "cache_name",
     "finished",
     "is_sound",
     "render_file",
-    "render_songs",
+    "require_room",
     "require_renderer",
+    "render_missing",
+    "render_songs",
     "corpus_folder",
     "require_corpus",
     "song_row",
     "catalog",
+    "midi_problem",
     "validate",
 ]
 
@@ -42,176 +51,193 @@ import re
 import shutil
 import struct
 import tarfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import soundfile as sf
 import soxr
 
-from ..files import RunError, UsageError
+from ..files import RunError, UsageError, file_digest
 from ..runs import home
 from ..workers import Crash, in_parallel
 from ._base import Looking, Source
 
-
 # %% ../../nbs/sources/demo.ipynb #demo-008
+COLUMNS = {"song_id", "genre", "artist", "album", "title", "file", "sha256"}  # and how it was made
+
+
 def data_folder() -> Path:
     "The repository's `data` folder; a `RunError` where the package was installed without it."
     folder = home().resolve() / "data"
     if not (folder / "demo" / "songs.csv").exists():
         raise RunError(
-            "The demo corpus comes with a clone of the repository (data/demo), and this installation has none: clone it, or use --source folder with your own music."
+            "The demo corpus comes with a clone of the repository (data/demo), and this "
+            "installation has none: clone it, or use --source folder with your own music."
         )
     return folder
 
 
-def load_index(
-    folder,  # the folder of a corpus, such as data/demo
-) -> pd.DataFrame:  # one row a song: song_id, genre, artist, album, title, file, sha256, bytes and how it was made; every column is text
-    "The index of a corpus, in order of song_id; a `RunError` where it is not there, or is none."
+def load_index(folder: Path | str) -> pd.DataFrame:
+    """The index of a corpus, such as data/demo, in order of song_id; every column is text.
+
+    A `RunError` where it is not there, or is none.
+    """
     path = Path(folder).expanduser() / "songs.csv"
     if not path.exists() or not path.with_name("midi.tar.xz").exists():
         raise RunError(
-            f"{str(folder)!r} holds no corpus (songs.csv and midi.tar.xz): make one with `python data/demo/compose.py --out {folder}`."
+            f"{str(folder)!r} holds no corpus (songs.csv and midi.tar.xz): make one with "
+            f"`python data/demo/compose.py --out {folder}`."
         )
     index = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = {"song_id", "genre", "artist", "album", "title", "file", "sha256"} - set(
-        index.columns
-    )
-    if missing:
+    if missing := COLUMNS - set(index.columns):
+        names = ", ".join(sorted(missing))
         raise RunError(
-            f"{path} lacks the column(s) {', '.join(sorted(missing))}: it was not written by data/demo/compose.py."
+            f"{path} lacks the column(s) {names}: it was not written by data/demo/compose.py."
         )
     return index.sort_values("song_id", ignore_index=True)
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-011
 def choose(index: pd.DataFrame, songs_per_genre: int = 60, genres: int = 15) -> pd.DataFrame:
-    "Rows of the first `genres` genres (in alphabetical order), `songs_per_genre` each, evenly over artists. A `RunError` where the corpus has fewer."
+    """Rows of the first genres (in alphabetical order), `songs_per_genre` each.
+
+    A genre's songs are spread evenly over its artists. A `RunError` where the corpus has fewer.
+    """
     if songs_per_genre < 1 or genres < 1:
-        raise RunError(
-            f"songs_per_genre and genres are at least 1, not {songs_per_genre} and {genres}."
-        )
-    names, most = sorted(index["genre"].unique()), index["genre"].value_counts().min()
+        asked = f"{songs_per_genre} and {genres}"
+        raise RunError(f"songs_per_genre and genres are at least 1, not {asked}.")
+    names = sorted(index["genre"].unique())
     if genres > len(names):
         raise RunError(
-            f"The demo corpus has {len(names)} genres, and {genres} are asked for: set `genres` to {len(names)} or less."
+            f"The demo corpus has {len(names)} genres, and {genres} are asked for: "
+            f"set `genres` to {len(names)} or less."
         )
+    most = index["genre"].value_counts().min()
     if songs_per_genre > most:
+        recipe = f"python data/demo/compose.py --songs-per-genre {songs_per_genre} --out DIR"
         raise RunError(
-            f"This corpus has {most} songs of each genre, and {songs_per_genre} are asked for: make more with `python data/demo/compose.py --songs-per-genre {songs_per_genre} --out DIR` "
-            "(it needs mma: apt install mma), then give that folder (parameter `data`, on the command line --data DIR)."
+            f"This corpus has {most} songs of each genre, and {songs_per_genre} are asked for: "
+            f"make more with `{recipe}` (it needs mma: apt install mma), then give that folder "
+            "(parameter `data`, on the command line --data DIR)."
         )
     turn = index.groupby(["genre", "artist"]).cumcount()
-    ordered = index.assign(turn=turn).sort_values(["genre", "turn", "song_id"])
-    kept = ordered[ordered["genre"].isin(names[:genres])].groupby("genre").head(songs_per_genre)
+    in_turn = index.assign(turn=turn).sort_values(["genre", "turn", "song_id"])
+    kept = in_turn[in_turn["genre"].isin(names[:genres])].groupby("genre").head(songs_per_genre)
     return kept.drop(columns="turn").sort_values("song_id", ignore_index=True)
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-015
-def read_midi(folder, songs: pd.DataFrame) -> dict[str, bytes]:
-    "MIDI files of these rows of the index, as {song_id: bytes}; a `RunError` where one is missing or has another checksum than the index says."
-    wanted, found, again = (
-        dict(zip(songs["file"], songs["song_id"])),
-        {},
-        "take data/demo from the repository anew, or run data/demo/compose.py again",
-    )
+AGAIN = "take data/demo from the repository anew, or run data/demo/compose.py again"
+
+
+def read_members(archive: Path, names: set[str]) -> dict[str, bytes]:
+    "{name: content} of those files that are in an archive; a `RunError` where it is damaged."
+    found = {}
     try:
-        with tarfile.open(Path(folder) / "midi.tar.xz") as archive:
-            for member in archive:
-                if member.name in wanted:
-                    found[wanted[member.name]] = archive.extractfile(member).read()
+        with tarfile.open(archive) as opened:
+            for member in opened:
+                if member.name in names:
+                    found[member.name] = opened.extractfile(member).read()
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
-        raise RunError(
-            f"{Path(folder) / 'midi.tar.xz'} cannot be read ({error}): {again}."
-        ) from error
-    for song_id, digest in zip(songs["song_id"], songs["sha256"]):
-        if song_id not in found:
-            raise RunError(f"The song {song_id} is in songs.csv, but not in midi.tar.xz: {again}.")
-        if hashlib.sha256(found[song_id]).hexdigest() != digest:
-            raise RunError(
-                f"The MIDI file of {song_id} is not the one that songs.csv lists (its checksum differs): {again}."
-            )
+        raise RunError(f"{archive} cannot be read ({error}): {AGAIN}.") from error
+    return found
+
+
+def read_midi(folder: Path, songs: pd.DataFrame) -> dict[str, bytes]:
+    """MIDI files of these rows of the index, as {song_id: bytes}.
+
+    A `RunError` where one is missing or has another checksum than the index says.
+    """
+    members = read_members(Path(folder) / "midi.tar.xz", set(songs["file"]))
+    found = {}
+    for song in songs.itertuples():
+        if song.file not in members:
+            problem = f"The song {song.song_id} is in songs.csv, but not in midi.tar.xz"
+            raise RunError(f"{problem}: {AGAIN}.")
+        midi = members[song.file]
+        if hashlib.sha256(midi).hexdigest() != song.sha256:
+            problem = f"The MIDI file of {song.song_id} is not the one that songs.csv lists"
+            raise RunError(f"{problem} (its checksum differs): {AGAIN}.")
+        found[song.song_id] = midi
     return found
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-018
-SAMPLE_RATE, SECONDS, PEAK, RELEASE = (
-    22050,
-    30.0,
-    0.9,
-    -600,
-)  # samples a second, seconds, largest sample, longest release in timecents (-600: 0.7 s)
+SAMPLE_RATE = 22050
+SECONDS = 30.0
+PEAK = 0.9  # of full scale: the largest sample of each song
+RELEASE = -600  # the longest release, in timecents: 0.7 s
 FAINT = 0.01  # a rendered song whose peak stays below this, before its level is raised, is silent
+RELEASE_VOLUME_ENVELOPE = 38  # the generator's number
 
 
 def soundfont_path() -> Path:
-    "Path of TimGM6mb.sf2 in the package pretty_midi, which is not imported; a `RunError` where a package is missing."
+    "TimGM6mb.sf2 in the package pretty_midi, which is not imported; a `RunError` where it is not."
     spec = importlib.util.find_spec("pretty_midi")
-    path = Path(spec.origin).parent / "TimGM6mb.sf2" if spec and spec.origin else None
-    if not path or not path.exists() or not importlib.util.find_spec("midirenderer"):
-        raise RunError(
-            'Rendering the demo corpus takes the packages midirenderer and pretty_midi: pip install "song_metric[report]".'
-        )
-    return path
+    if spec and spec.origin and importlib.util.find_spec("midirenderer"):
+        path = Path(spec.origin).parent / "TimGM6mb.sf2"
+        if path.exists():
+            return path
+    raise RunError(
+        "Rendering the demo corpus takes the packages midirenderer and pretty_midi: "
+        'pip install "song_metric[report]".'
+    )
 
 
-def soundfont(path, release: int = RELEASE) -> bytes:
+def read_soundfont(path: Path | str, release: int = RELEASE) -> bytes:
     "A SoundFont whose sounds fade within `release` timecents after a note has ended."
     data = bytearray(Path(path).read_bytes())
-    start = (
-        data.index(b"igen") + 8
-    )  # instrument generators: pairs of a 16-bit operator and a 16-bit amount
-    end = start + struct.unpack_from("<I", data, start - 4)[0]
-    generators = np.frombuffer(
-        data, [("operator", "<u2"), ("amount", "<i2")], count=(end - start) // 4, offset=start
-    )
-    slow = (generators["operator"] == 38) & (generators["amount"] > release)
+    start = data.index(b"igen") + 8  # instrument generators: pairs of operator and amount
+    size = struct.unpack_from("<I", data, start - 4)[0]
+    pair = [("operator", "<u2"), ("amount", "<i2")]
+    generators = np.frombuffer(data, pair, count=size // 4, offset=start)
+    slow = generators["operator"] == RELEASE_VOLUME_ENVELOPE
+    slow &= generators["amount"] > release
     generators["amount"][slow] = release
     return bytes(data)
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-021
-def render(
-    midi: bytes,  # a MIDI file
-    font: bytes | None = None,  # a SoundFont; the default is TimGM6mb, see `soundfont`
-    seconds: float = SECONDS,  # length of the result
-    sample_rate: int = SAMPLE_RATE,  # samples a second
-) -> np.ndarray:  # one channel (sample,) int16, its largest sample at 0.9 of full scale
-    "Play a MIDI file. A `RunError` where it cannot be rendered, ends too early or is silent."
-    font = font or soundfont(soundfont_path())
+def play(midi: bytes, font: bytes) -> tuple[np.ndarray, int]:
+    "The sound of a MIDI file, `(sample, channel)`, and its rate; a `RunError` if there is none."
     from midirenderer import render_wave_from
 
     try:
-        audio, rate = sf.read(
-            io.BytesIO(render_wave_from(font, midi)), dtype="float32", always_2d=True
-        )
+        wave = io.BytesIO(render_wave_from(font, midi))
+        return sf.read(wave, dtype="float32", always_2d=True)
     except (ValueError, RuntimeError) as error:
         raise RunError(f"A MIDI file cannot be rendered: {error}.") from error
+
+
+def render(midi: bytes, font: bytes | None = None, seconds: float = SECONDS) -> np.ndarray:
+    """One channel of a MIDI file's sound, `(sample,)` int16 at 22 050 Hz, `seconds` long.
+
+    `font`: a SoundFont, TimGM6mb where it is None. A `RunError` where the file cannot be rendered,
+    ends too early or is silent.
+    """
+    audio, rate = play(midi, font or read_soundfont(soundfont_path()))
     left, right = audio.T
-    audio, count = (
-        soxr.resample((left + right) / 2, rate, sample_rate),
-        round(seconds * sample_rate),
-    )
+    audio = soxr.resample((left + right) / 2, rate, SAMPLE_RATE)
+    count = round(seconds * SAMPLE_RATE)
     if len(audio) < count:
-        raise RunError(
-            f"A rendered song lasts {len(audio) / sample_rate:.1f} s, and {seconds:g} s are needed."
-        )
+        lasts = f"{len(audio) / SAMPLE_RATE:.1f} s"
+        raise RunError(f"A rendered song lasts {lasts}, and {seconds:g} s are needed.")
     audio = audio[:count]
     peak = float(np.abs(audio).max())
     if not peak > FAINT:
-        raise RunError(
-            f"A rendered song is silent: its largest sample is {peak:.1g} of full scale."
-        )
+        level = f"its largest sample is {peak:.1g} of full scale"
+        raise RunError(f"A rendered song is silent: {level}.")
     return np.round(audio * (PEAK / peak * 32767)).astype(np.int16)
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-024
-def cache_folder(root) -> Path:
+def cache_folder(root: Path) -> Path:
     "The folder below `root` for songs rendered with the present settings (made if need be)."
     settings = dict(
         sample_rate=SAMPLE_RATE,
@@ -228,14 +254,16 @@ def cache_folder(root) -> Path:
     return folder
 
 
-def cache_name(song) -> str:
+def cache_name(song: Any) -> str:
     "File name of a rendered song: its id and the start of its MIDI file's checksum."
-    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', song.song_id)}-{song.sha256[:16]}.wav"
+    song_id = re.sub(r"[^A-Za-z0-9._-]", "_", song.song_id)
+    return f"{song_id}-{song.sha256[:16]}.wav"
 
 
-def finished(folder) -> dict[str, str]:
-    "{file name: SHA-256} of the finished files, from `rendered.jsonl`; half a line, left by an interruption, counts for nothing."
-    done, path = {}, Path(folder) / "rendered.jsonl"
+def finished(folder: Path) -> dict[str, str]:
+    "{file name: SHA-256} of the finished files; half a line, of an interruption, is passed over."
+    path = folder / "rendered.jsonl"
+    done = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             done.update([json.loads(line)])
@@ -246,77 +274,88 @@ def finished(folder) -> dict[str, str]:
 
 def is_sound(path: Path, digest: str | None) -> bool:
     "Whether a finished file is there and holds what it held when it was rendered."
-    return (
-        digest is not None
-        and path.exists()
-        and hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    )
+    return digest is not None and path.exists() and file_digest(path) == digest
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-025
-def render_file(
-    job: tuple[str, str, bytes], folder: str, font: bytes | None = None
-) -> tuple[str, str]:
-    "Render (song_id, file name, MIDI bytes) to a WAV file in `folder`, under a passing name first. Returns (file name, SHA-256 of the file)."
+Job = tuple[str, str, bytes]  # song_id, file name, MIDI bytes
+
+
+def render_file(job: Job, folder: str, font: bytes | None = None) -> tuple[str, str]:
+    "Render a song to a WAV file in `folder`, under a passing name first: (file name, SHA-256)."
     song_id, name, midi = job
-    sound = io.BytesIO()
+    wave = io.BytesIO()
     try:
-        sf.write(sound, render(midi, font), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+        sf.write(wave, render(midi, font), SAMPLE_RATE, subtype="PCM_16", format="WAV")
     except RunError as error:
         raise RunError(f"{song_id}: {error}") from None
-    path, passing = Path(folder, name), Path(folder, f".{name}.{os.getpid()}")
-    passing.write_bytes(sound.getvalue())
-    os.replace(passing, path)
-    return name, hashlib.sha256(sound.getvalue()).hexdigest()
+    passing = Path(folder, f".{name}.{os.getpid()}")
+    passing.write_bytes(wave.getvalue())
+    os.replace(passing, Path(folder, name))
+    return name, hashlib.sha256(wave.getvalue()).hexdigest()
 
 
-def render_songs(
-    songs: pd.DataFrame,  # rows of an index
-    corpus,  # the folder that it came from
-    root,  # the folder of the cache
-    workers: int = 0,  # processes; 0: one for each core
-) -> list[Path | Crash]:  # one WAV file a song, in order, or how the renderer died of it
-    "Render the songs that are not in the cache, or not as they were; go on where an interrupted call stopped. A `RunError` where the renderer works for none."
-    folder, names = cache_folder(root), [cache_name(song) for song in songs.itertuples()]
-    done = finished(folder)
-    with ThreadPoolExecutor() as pool:
-        good = list(pool.map(lambda name: is_sound(folder / name, done.get(name)), names))
-    missing, crashed = songs[~np.array(good, bool)], {}
-    if len(missing):
-        free, need = shutil.disk_usage(folder).free, len(missing) * 2 * SAMPLE_RATE * SECONDS
-        if free < need:
-            raise RunError(
-                f"Rendering {len(missing)} songs takes {need / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB left: make room, or ask for fewer songs."
-            )
-        midi = read_midi(corpus, missing)
-        jobs = [
-            (song.song_id, cache_name(song), midi[song.song_id]) for song in missing.itertuples()
-        ]
-        with open(folder / "rendered.jsonl", "a") as log:
-            log.write("\n")  # ends what an interruption may have left
-            make, title = (
-                partial(render_file, folder=str(folder), font=soundfont(soundfont_path())),
-                f"rendering {len(jobs)} songs",
-            )
-            require_renderer(make, jobs)
-            for (song_id, _, _), line in zip(
-                jobs, in_parallel(make, jobs, workers, title, "the renderer")
-            ):
-                if isinstance(line, Crash):
-                    crashed[song_id] = line
-                    continue
-                log.write(json.dumps(line) + "\n")
-                log.flush()
-    return [crashed.get(song_id, folder / name) for song_id, name in zip(songs["song_id"], names)]
+def require_room(songs: int, folder: Path) -> None:
+    "A `RunError` where the disk has no room for so many rendered songs."
+    free = shutil.disk_usage(folder).free
+    need = songs * 2 * SAMPLE_RATE * SECONDS
+    if free < need:
+        raise RunError(
+            f"Rendering {songs} songs takes {need / 1e9:.1f} GB, and {folder} has "
+            f"{free / 1e9:.1f} GB left: make room, or ask for fewer songs."
+        )
 
 
-def require_renderer(make, jobs: list) -> None:
+def require_renderer(make: Callable, jobs: list[Job]) -> None:
     "A `RunError` where the renderer dies of the first songs: it does not work on this machine."
     found = list(in_parallel(make, jobs[:2], 1, "trying the renderer", "midirenderer"))
     if all(isinstance(result, Crash) for result in found):
         raise RunError(
-            f"The demo's songs cannot be rendered on this machine: {found[0]}. Use your own music: add --source folder --data DIR."
+            f"The demo's songs cannot be rendered on this machine: {found[0]}. "
+            "Use your own music: add --source folder --data DIR."
         )
+
+
+# %% ../../nbs/sources/demo.ipynb #demo-025b
+def render_missing(jobs: list[Job], folder: Path, workers: int) -> dict[str, Crash]:
+    "Render songs that are not in the cache; {song_id: how the renderer died of it}."
+    make = partial(render_file, folder=str(folder), font=read_soundfont(soundfont_path()))
+    crashed = {}
+    with open(folder / "rendered.jsonl", "a") as log:
+        log.write("\n")  # ends what an interruption may have left
+        require_renderer(make, jobs)
+        title = f"rendering {len(jobs)} songs"
+        lines = in_parallel(make, jobs, workers, title, "the renderer")
+        for (song_id, _, _), line in zip(jobs, lines):
+            if isinstance(line, Crash):
+                crashed[song_id] = line
+                continue
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+    return crashed
+
+
+def render_songs(
+    songs: pd.DataFrame, corpus: Path, root: Path, workers: int = 0
+) -> list[Path | Crash]:
+    """One WAV file a row of an index, in order, or how the renderer died of it.
+
+    `corpus`: the folder that the index is from. `root`: the folder of the cache; what is in it, and
+    as it was, is not rendered again. A `RunError` where the renderer works for no song.
+    """
+    folder = cache_folder(root)
+    names = [cache_name(song) for song in songs.itertuples()]
+    done = finished(folder)
+    with ThreadPoolExecutor() as pool:
+        good = list(pool.map(lambda name: is_sound(folder / name, done.get(name)), names))
+    missing = songs[~np.array(good, bool)]
+    crashed = {}
+    if len(missing):
+        require_room(len(missing), folder)
+        midi = read_midi(corpus, missing)
+        jobs = [(row.song_id, cache_name(row), midi[row.song_id]) for row in missing.itertuples()]
+        crashed = render_missing(jobs, folder, workers)
+    return [crashed.get(song_id, folder / name) for song_id, name in zip(songs["song_id"], names)]
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-029
@@ -367,22 +406,27 @@ def catalog(
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-030
+def midi_problem(corpus: Path, row: pd.DataFrame) -> str:
+    "What is wrong with the MIDI file of one row of the index; '' where nothing is."
+    try:
+        read_midi(corpus, row)
+    except RunError as error:
+        return str(error)
+    return ""
+
+
 def validate(data: str = "") -> tuple[list[dict], list[dict]]:
     "(missing, invalid) MIDI files (path, reason) of the corpus, by their checksums."
     corpus = corpus_folder(data)
     index = load_index(corpus)
     missing = []
     invalid = []
-    try:
-        read_midi(corpus, index)
-    except RunError:  # which of them?
-        for number in range(len(index)):
-            try:
-                read_midi(corpus, index.iloc[[number]])
-            except RunError as error:
-                absent = "not in midi.tar.xz" in str(error)
-                rows = missing if absent else invalid
-                rows.append(dict(path=index["file"][number], reason=str(error)))
+    if not midi_problem(corpus, index):
+        return missing, invalid
+    for number, name in enumerate(index["file"]):
+        if reason := midi_problem(corpus, index.iloc[[number]]):
+            faults = missing if "not in midi.tar.xz" in reason else invalid
+            faults.append(dict(path=name, reason=reason))
     return missing, invalid
 
 
@@ -391,7 +435,8 @@ SOURCE = Source(
     name="demo",
     title="The demo corpus: 15 genres, 75 artists, 900 songs",
     licence="CC0-1.0",
-    citation="Arranged by data/demo/compose.py with Musical MIDI Accompaniment (Bob van der Poel), rendered with the SoundFont TimGM6mb (Tim Brechbill)",
+    citation="Arranged by data/demo/compose.py with Musical MIDI Accompaniment (Bob van der Poel), "
+    "rendered with the SoundFont TimGM6mb (Tim Brechbill)",
     needs='a clone of the repository (data/demo) and pip install "song_metric[report]"',
     size="1.2 MB of MIDI, 1.2 GB of sound once rendered",
     time="4 minutes to render, once",
