@@ -16,7 +16,6 @@ __all__ = [
     "checked_songs",
     "catalog_tables",
     "build_catalog",
-    "reason_kind",
     "count_reasons",
     "require_enough",
 ]
@@ -37,40 +36,37 @@ from .seen import file_facts
 from .sources._base import Looking, ask, get_source
 
 # %% ../nbs/00_data.ipynb #00_data-009
-CATALOG_COLUMNS = [
-    "song_id",
-    "path",
-    "genre",
-    "artist",
-    "album",
-    "title",
-    "duration",
-    "source",
-    "licence",
-]
+CATALOG_COLUMNS = "song_id path genre artist album title duration source licence".split()
 REJECTED_COLUMNS = ["path", "reason"]
 
 
+# %% ../nbs/00_data.ipynb #00_data-009b
 def check_catalog(catalog: pd.DataFrame) -> pd.DataFrame:
-    "The catalog as it came in, if it is one; a `RunError` that says what is wrong otherwise. An empty catalog is a catalog."
+    """The catalog as it came in; a `RunError` that says what is wrong where it is none.
+
+    A catalog without songs is one.
+    """
     missing = [name for name in CATALOG_COLUMNS if name not in catalog.columns]
     if missing:
         raise RunError(
-            f"The catalog lacks the column(s) {', '.join(missing)}: a source gives each song {', '.join(CATALOG_COLUMNS)}."
+            f"The catalog lacks the column(s) {', '.join(missing)}: "
+            f"a source gives each song {', '.join(CATALOG_COLUMNS)}."
         )
     ids = catalog["song_id"].astype(str)
     twice = ids[ids.duplicated()]
     if len(twice):
         raise RunError(
-            f"The catalog holds {len(twice)} song_id(s) twice, such as {twice.iloc[0]!r}: a source gives each song its own."
+            f"The catalog holds {len(twice)} song_id(s) twice, such as {twice.iloc[0]!r}: "
+            "a source gives each song its own."
         )
     for name in ("song_id", "path", "genre"):
         empty = catalog[name].isna() | (catalog[name].astype(str).str.strip() == "")
         if empty.any():
             raise RunError(
-                f"The song {ids[empty].iloc[0]!r} has no {name}: a source leaves out (and lists) what has none."
+                f"The song {ids[empty].iloc[0]!r} has no {name}: "
+                "a source leaves out (and lists) what has none."
             )
-    if len(catalog) and not (pd.to_numeric(catalog["duration"], errors="coerce") > 0).all():
+    if not (pd.to_numeric(catalog["duration"], errors="coerce") > 0).all():
         raise RunError(
             "A song in the catalog has no duration: a source gives it in seconds, more than 0."
         )
@@ -78,7 +74,7 @@ def check_catalog(catalog: pd.DataFrame) -> pd.DataFrame:
 
 
 # %% ../nbs/00_data.ipynb #00_data-013
-def save_table(table: pd.DataFrame, path) -> None:
+def save_table(table: pd.DataFrame, path: Path | str) -> None:
     "Write a catalog or a list of rejected files as CSV (UTF-8), whatever characters it holds."
     broken = any(table[name].astype(str).str.contains("\r", regex=False).any() for name in table)
     quoting = csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL  # pandas quotes \n, not \r
@@ -93,8 +89,8 @@ def save_table(table: pd.DataFrame, path) -> None:
         )
 
 
-def load_table(path) -> pd.DataFrame:
-    "Read such a CSV file: every column is text, and `duration`, where there is one, a number of seconds."
+def load_table(path: Path | str) -> pd.DataFrame:
+    "Read such a CSV file: every column is text, but for `duration`, a number of seconds."
     table = pd.read_csv(
         path,
         dtype=str,
@@ -108,25 +104,27 @@ def load_table(path) -> pd.DataFrame:
     return table
 
 
-def load_catalog(path) -> pd.DataFrame:
+def load_catalog(path: Path | str) -> pd.DataFrame:
     "Read `catalog.csv` or `songs.csv` and check it."
     return check_catalog(load_table(path))
 
 
 # %% ../nbs/00_data.ipynb #00_data-050
-def sound_facts(path, preview_seconds: float = 30.0) -> dict:
-    "`duration` in seconds and `sound`, a checksum of the decoded middle, of a file; `reason` where it cannot be used."
+def sound_facts(path: Path | str, preview_seconds: float = 30.0) -> dict:
+    """What a catalog wants to know of a file; `reason` where it cannot be used.
+
+    `duration` in seconds, and `sound`, a checksum of the decoded preview.
+    """
     try:
         audio, _, duration = read_middle(path, preview_seconds, None)
     except AudioError as error:
         return dict(reason=str(error))
-    except Exception as error:
-        return dict(
-            reason=f"cannot be read: {plain_text(error) or type(error).__name__}"
-        )  # whatever a decoder may do, the run goes on
+    except Exception as error:  # whatever a decoder may do, the run goes on
+        return dict(reason=f"cannot be read: {plain_text(error) or type(error).__name__}")
+    duration = round(duration, 3)
     sound = hashlib.blake2b(audio, digest_size=16)
-    sound.update(repr(round(duration, 3)).encode())
-    return dict(duration=round(duration, 3), sound=sound.hexdigest())
+    sound.update(repr(duration).encode())
+    return dict(duration=duration, sound=sound.hexdigest())
 
 
 # %% ../nbs/00_data.ipynb #00_data-050c
@@ -145,7 +143,7 @@ def with_facts(
     """Catalog rows with their duration, and rejected rows (path, reason), in order of song_id.
 
     `rows`: catalog rows without duration; one with a `reason` is rejected for it. `facts`: what
-    `file_facts` found out about each row's file.
+    `file_facts` found out about each row's file. In rejected rows, `path` is the song's id.
     """
     songs = []
     rejected = []
@@ -158,12 +156,9 @@ def with_facts(
                 reason = f"a duplicate: it sounds exactly like {plain_text(same)}"
         if reason:
             rejected.append(dict(path=row["song_id"], reason=reason))
-            continue
-        song = {name: row.get(name, "") for name in CATALOG_COLUMNS}
-        song["duration"] = fact["duration"]
-        if "split" in row:
-            song["split"] = row["split"]
-        songs.append(song)
+        else:
+            empty = dict.fromkeys(CATALOG_COLUMNS, "")
+            songs.append(empty | row | dict(duration=fact["duration"]))
     return songs, rejected
 
 
@@ -186,27 +181,32 @@ def checked_songs(rows: list[dict], looking: Looking) -> tuple[list[dict], list[
 def catalog_tables(
     rows: list[dict], rejected: list[dict], min_songs: int = 2
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Catalog and list of rejected files from a source's rows; songs whose label has fewer than `min_songs` are rejected with that reason. Where a source knows an official `split`, that is a last column."
+    """Catalog and list of rejected songs, from a source's rows.
+
+    Songs whose label has fewer than `min_songs` are rejected with that reason. Where a source knows
+    an official `split`, that is a last column.
+    """
     split = ["split"] if any("split" in row for row in rows) else []
-    catalog = check_catalog(pd.DataFrame(rows, columns=CATALOG_COLUMNS + split)).sort_values(
-        "song_id", ignore_index=True
-    )
+    catalog = check_catalog(pd.DataFrame(rows, columns=CATALOG_COLUMNS + split))
+    catalog = catalog.sort_values("song_id", ignore_index=True)
     for name in ("genre", "artist", "album"):
         catalog[name] = one_spelling(catalog[name])
     count = catalog["genre"].map(catalog["genre"].value_counts())
-    few = catalog[count < min_songs]
-    rejected = list(rejected) + [
+    few = [
         dict(
             path=song.song_id,
-            reason=f"its label has too few songs: {number} with the label {song.genre!r}, and at least {min_songs} are asked for (min_songs)",
+            reason=f"its label has too few songs: {number} with the label {song.genre!r}, "
+            f"and at least {min_songs} are asked for (min_songs)",
         )
-        for song, number in zip(few.itertuples(), count[count < min_songs])
+        for song, number in zip(catalog.itertuples(), count)
+        if number < min_songs
     ]
-    return catalog[count >= min_songs].reset_index(drop=True), pd.DataFrame(
-        rejected, columns=REJECTED_COLUMNS
-    ).sort_values("path", ignore_index=True)
+    rejected = pd.DataFrame([*rejected, *few], columns=REJECTED_COLUMNS)
+    kept = catalog[count >= min_songs].reset_index(drop=True)
+    return kept, rejected.sort_values("path", ignore_index=True)
 
 
+# %% ../nbs/00_data.ipynb #00_data-056b
 def build_catalog(
     source: str = "demo", *, data: Path | str = "", min_songs: int = 2, **parameters: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -221,44 +221,34 @@ def build_catalog(
 
 
 # %% ../nbs/00_data.ipynb #00_data-059
-def reason_kind(reason: str) -> str:
-    "The part of a reason that many files share: what stands before its first colon."
-    return reason.split(":")[0].split(";")[0]
-
-
 def count_reasons(rejected: pd.DataFrame) -> pd.DataFrame:
-    "How many files each kind of reason left out, the most frequent first, with one of them as an example."
-    kinds = rejected.assign(kind=rejected["reason"].map(reason_kind)).groupby("kind")
-    table = pd.DataFrame(
-        dict(files=kinds.size(), example=kinds["path"].first(), reason=kinds["reason"].first())
-    )
-    return (
-        table.sort_values("files", ascending=False, kind="stable").rename_axis("why").reset_index()
-    )
+    "How many songs each kind of reason left out, the most frequent first, each with an example."
+    why = rejected["reason"].str.split("[:;]", n=1, regex=True).str[0].rename("why")
+    facts = dict(files=("path", "size"), example=("path", "first"), reason=("reason", "first"))
+    table = rejected.groupby(why).agg(**facts)
+    return table.sort_values("files", ascending=False, kind="stable").reset_index()
 
 
+# %% ../nbs/00_data.ipynb #00_data-059b
 def require_enough(
     catalog: pd.DataFrame, rejected: pd.DataFrame, songs: int = 10, labels: int = 2
 ) -> None:
-    """A `RunError` where fewer than `songs` songs or `labels` labels are left, or none has two songs.
+    """A `RunError` where fewer than `songs` songs or `labels` labels are left, or none has two.
 
-    It names the main reasons why files were rejected.
+    It names the main reasons why songs were rejected.
     """
-    if len(catalog) >= songs and catalog["genre"].nunique() >= labels:
-        if catalog["genre"].duplicated().any():
-            return
-        alone = f"None of the {len(catalog)} labels has two songs"
-        remedy = "choose another label (parameter `label`)"
-        raise RunError(f"{alone}, and the report compares songs of one label: {remedy}.")
-    why = "; ".join(
-        f"{row.files} × {row.why}" for row in count_reasons(rejected).head(3).itertuples()
-    )
-    raise RunError(
-        f"Only {len(catalog)} usable song(s) with {catalog['genre'].nunique()} label(s) are left, and the report needs at least {songs} songs and {labels} labels: "
-        f"add music, or choose another label (parameter `label`)."
-        + (
-            f" {len(rejected)} file(s) were rejected ({why}); rejected.csv lists them."
-            if len(rejected)
-            else ""
+    found = catalog["genre"].nunique()
+    if len(catalog) < songs or found < labels:
+        main = count_reasons(rejected).head(3)
+        why = "; ".join(f"{row.files} × {row.why}" for row in main.itertuples())
+        listed = f" {len(rejected)} file(s) were rejected ({why}); rejected.csv lists them."
+        raise RunError(
+            f"Only {len(catalog)} usable song(s) with {found} label(s) are left, and the report "
+            f"needs at least {songs} songs and {labels} labels: add music, or choose another label "
+            f"(parameter `label`).{listed if len(rejected) else ''}"
         )
-    )
+    if not catalog["genre"].duplicated().any():
+        raise RunError(
+            f"None of the {len(catalog)} labels has two songs, and the report compares songs of "
+            "one label: choose another label (parameter `label`)."
+        )
