@@ -1,11 +1,11 @@
-"""Megabytes and seconds of a map: made, opened, zoomed; and how its paths compare with Python's.
+"""Megabytes and seconds of a map: made, opened, zoomed; and how near its paths are to Python's.
 
 Opens the map in headless Chromium (Debian: apt-get install chromium), with playwright from the
-development requirements. "Interactive" is the page's own account: the points are drawn, and a click
-is answered.
+development requirements. "Interactive" is the page's own account: the points are drawn, and a
+click is answered.
 
     python benchmarks/map.py data/runs/demo/06_playlists/space
-                             [--songs 20000] [--pairs 200] [--map map.html]
+        [--songs 20000] [--pairs 200] [--map map.html]
 """
 
 import argparse
@@ -16,58 +16,65 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from space import enlarged
 
-from song_metric.map import SPACE_SCRIPT, WAY_SCRIPT, write_map
+from song_metric.map import map_data, page_script, vectors_text, write_map
 from song_metric.playlists import fluid_way, fluidity
+from song_metric.render import render
 from song_metric.space import SongSpace
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+FLAGS = """
+    --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync
+""".split()
 READY = """() => new Promise(done => {
-  const page = document.documentElement;
-  const look = () => page.dataset.ready ? done(Number(page.dataset.ready)) : setTimeout(look, 5);
-  look();
+    const look = () => {
+        const { ready } = document.documentElement.dataset;
+        if (ready) done(Number(ready));
+        else setTimeout(look, 5);
+    };
+    look();
 })"""
-CHOOSE = """() => {
-  const search = document.getElementById("search");
-  search.value = "a";
-  search.dispatchEvent(new Event("input"));
-  const start = performance.now();
-  document.querySelector("#found button").click();
-  return performance.now() - start;
-}"""
-FRAMES = """async steps => {
-    const times = [], frame = () => new Promise(requestAnimationFrame);
+ZOOM = """async steps => {
+    const times = [];
+    const frame = () => new Promise(requestAnimationFrame);
     for (let i = 0; i < steps; i++) {
         const start = performance.now();
         document.getElementById(i % 2 ? "wider" : "closer").click();
-        await frame(), await frame(); // drawn in the first, seen before the second
+        await frame(); // it is drawn in the first, and seen before the second
+        await frame();
         times.push(performance.now() - start);
     }
     return times;
 }"""
+CHOOSE = """() => {
+    const search = document.getElementById("search");
+    search.value = "a";
+    search.dispatchEvent(new Event("input"));
+    const start = performance.now();
+    document.querySelector("#found button").click();
+    return performance.now() - start;
+}"""
+FLUID_PATH = """([a, b, n]) => {
+    const start = performance.now();
+    const path = fluidPath(a, b, n);
+    return [path, performance.now() - start];
+}"""
 
 
-def opening(browser, place, times: int = 5) -> dict:
-    """Seconds from opening to interactive, the least and the median of several times; milliseconds
-    of a zoom step and of a chosen song.
+def measure_opening(browser: Browser, place: Path, times: int = 5) -> dict:
+    """Seconds from opening to interactive, the least and the median of several times.
+
+    And milliseconds of a zoom step, and of the first chosen song.
     """
     ready, zooms, chosen = [], [], []
     for _ in range(times):
         page = browser.new_context(offline=True, viewport=dict(width=1280, height=800)).new_page()
-        page.goto(Path(place).resolve().as_uri(), wait_until="commit")
+        page.goto(place.resolve().as_uri(), wait_until="commit")
         ready.append(page.evaluate(READY) / 1000)
         page.wait_for_load_state()
-        zooms += page.evaluate(FRAMES, 6)
+        zooms += page.evaluate(ZOOM, 6)
         chosen.append(page.evaluate(CHOOSE))
         page.context.close()
     return dict(
@@ -77,50 +84,40 @@ def opening(browser, place, times: int = 5) -> dict:
     )
 
 
-def paths(browser, space: SongSpace, pairs: int, n: int = 12, seed: int = 0) -> dict:
-    """Over random pairs: the share of paths that are those of `fluid_way`, song by song, the ratio
-    of strains, and milliseconds of a path in the browser.
+def compare_paths(browser: Browser, space: SongSpace, pairs: int, n: int = 12) -> dict:
+    """Over random pairs, how many paths are those of `fluid_way`, song by song.
+
+    And the ratio of strains (least, mean, most), and milliseconds of a path in the browser.
     """
     page = browser.new_page()
-    page.goto("about:blank")
-    artists = np.where(space.known, space.artists, -1).tolist()
-    data = dict(
-        dimension=space.vectors.shape[1],
-        genres=[],
-        songs=dict(
-            x=[0] * len(space),
-            y=[0] * len(space),
-            genre=space.genres.tolist(),
-            artist_number=artists,
-        ),
-    )
-    from song_metric.map import as_text, script_json
-
-    vectors = as_text(np.ascontiguousarray(space.vectors, "<f4").tobytes())
-    page.set_content(
-        f'<script type="text/plain" id="data">{script_json(data)}</script>'
-        f'<script type="text/plain" id="vectors">{vectors}</script>'
-    )
-    page.add_script_tag(content=SPACE_SCRIPT + WAY_SCRIPT + "\nwindow.fluidWay = fluidWay;")
-    draw, same, ratios, times = np.random.default_rng(seed), 0, [], []
+    data = map_data(space, np.zeros((len(space), 2)), ".")
+    values = dict(data=data, vectors=vectors_text(space.vectors))
+    page.set_content(render("map_data.html.j2", **values))
+    page.add_script_tag(content=page_script(("space", "path")))
+    rng = np.random.default_rng(0)
+    same, ratios, times = 0, [], []
     for _ in range(pairs):
-        a, b = (int(i) for i in draw.choice(len(space), 2, replace=False))
-        way, ms = page.evaluate(
-            "([a, b, n]) => { const start = performance.now(); return [fluidWay(a, b, n), "
-            "performance.now() - start]; }",
-            [a, b, n],
-        )
-        ours = fluid_way(space, a, b, n)
-        same += way == ours
-        ratios.append(fluidity(space, way)["strain"] / fluidity(space, ours)["strain"])
+        a, b = rng.choice(len(space), 2, replace=False).tolist()
+        found, ms = page.evaluate(FLUID_PATH, [a, b, n])
+        wanted = fluid_way(space, a, b, n)
+        same += found == wanted
+        ratios.append(fluidity(space, found)["strain"] / fluidity(space, wanted)["strain"])
         times.append(ms)
     page.close()
-    return dict(
-        pairs=pairs,
-        same=same,
-        ratio=(min(ratios), float(np.mean(ratios)), max(ratios)),
-        ms=float(np.median(times)),
-    )
+    ratio = (min(ratios), float(np.mean(ratios)), max(ratios))
+    return dict(pairs=pairs, same=same, ratio=ratio, ms=float(np.median(times)))
+
+
+def measure(browser: Browser, name: str, space: SongSpace, place: Path) -> None:
+    "Make the map where there is none, and print its size and times."
+    made = ""
+    if not place.exists():
+        start = perf_counter()
+        write_map(space, place)
+        made = f", made in {perf_counter() - start:.0f} s"
+    megabytes = place.stat().st_size / 1e6
+    times = json.dumps(measure_opening(browser, place))
+    print(f"{name}: {len(space):,} songs, {megabytes:.2f} MB{made}; {times}", flush=True)
 
 
 def main():
@@ -128,30 +125,16 @@ def main():
     parser.add_argument("space")
     parser.add_argument("--songs", type=int, default=20_000, help="songs of the large map; 0: none")
     parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--map", help="the space's map, where it has been made already")
+    parser.add_argument("--map", type=Path, help="the space's map, where it has been made already")
     args = parser.parse_args()
     space = SongSpace.load(args.space)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        for name, songs in (
-            ("its map", space),
-            ("a large map", enlarged(space, args.songs) if args.songs else None),
-        ):
-            if songs is None:
-                continue
-            place, start = (
-                Path(args.map) if args.map and songs is space else Path(folder) / "map.html",
-                perf_counter(),
-            )
-            made = (
-                ""
-                if args.map and songs is space
-                else f", made in {write_map(songs, place) and perf_counter() - start:.0f} s"
-            )
-            size = f"{place.stat().st_size / 1e6:.2f} MB"
-            seen = json.dumps(opening(browser, place))
-            print(f"{name}: {len(songs):,} songs, {size}{made}; {seen}", flush=True)
-        print(f"paths: {json.dumps(paths(browser, space, args.pairs))}")
+        measure(browser, "its map", space, args.map or Path(folder) / "map.html")
+        if args.songs:
+            large = enlarged(space, args.songs)
+            measure(browser, "a large map", large, Path(folder) / "large.html")
+        print(f"paths: {json.dumps(compare_paths(browser, space, args.pairs))}")
         browser.close()
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "with_serial",
     "encode_excerpt",
     "as_text",
+    "vectors_text",
     "MapSound",
     "read_excerpt",
     "read_excerpts",
@@ -223,6 +224,11 @@ def as_text(data: bytes) -> str:
     return base64.b85encode(data).decode().translate({ord("<"): ".", ord("&"): ","})
 
 
+def vectors_text(vectors: np.ndarray) -> str:
+    "Vectors `(song, dimension)` in single precision, as text."
+    return as_text(np.ascontiguousarray(vectors, "<f4").tobytes())
+
+
 # %% ../nbs/map.ipynb #map-014
 KINDS = ("auto", "embed", "link", "none")
 NO_PATH = "this space was saved without paths"
@@ -409,7 +415,7 @@ def map_page(data: dict, vectors: np.ndarray, excerpts: list[str]) -> str:
         title=data["title"],
         checksums=[script_checksum(script) for script in scripts],
         data=data,
-        vectors=as_text(np.ascontiguousarray(vectors, "<f4").tobytes()),
+        vectors=vectors_text(vectors),
         scripts=scripts,
         excerpts=excerpts,
         bokeh=bokeh.__version__,

@@ -17,9 +17,9 @@ from test_space import catalog
 import song_metric.map as module
 from song_metric.cli import main
 from song_metric.files import RunError
-from song_metric.map import MapSound, as_text, map_data, page_script, write_map
+from song_metric.map import MapSound, map_data, page_script, vectors_text, write_map
 from song_metric.playlists import fluid_way, fluidity, path
-from song_metric.render import environment
+from song_metric.render import render
 from song_metric.space import SongSpace
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -227,13 +227,8 @@ def script_page(browser, space):
     "A page with a space, and of the map's script no more than space and path."
     page = browser.new_page()
     data = map_data(space, np.zeros((len(space), 2)), ".")
-    text = environment().from_string("{{ data | tojson }}").render(data=data)
-    vectors = as_text(np.ascontiguousarray(space.vectors, "<f4").tobytes())
-    elements = [
-        f'<script type="text/plain" id="{name}">{content}</script>'
-        for name, content in (("data", text), ("vectors", vectors))
-    ]
-    page.set_content("".join(elements))
+    values = dict(data=data, vectors=vectors_text(space.vectors))
+    page.set_content(render("map_data.html.j2", **values))
     page.add_script_tag(content=page_script(("space", "path")))
     return page
 
