@@ -38,6 +38,7 @@ from .essence import essence
 from .files import file_sha256, relative_path, state_of
 from .pages import rows_of
 from .runs import cache_home, changed_output, home, read_manifest
+from .sources._base import get_source
 
 # %% ../nbs/changes.ipynb #changes-025
 BOOKKEEPING = {
@@ -146,9 +147,8 @@ def outside_digest(parameters: dict, skip: Iterable[Path] = ()) -> str | None:
     "Digest of what a chapter of these parameters reads from outside; None where it has no source."
     if "source" not in parameters:
         return None
-    usual = cache_home() / parameters["source"]
-    if parameters["source"] == "demo":
-        usual = home() / "data" / "demo" / "songs.csv"
+    source = get_source(parameters["source"])
+    usual = home() / source.index if source.index else cache_home() / source.name
     place = Path(parameters.get("data") or usual)
     if place.is_dir():
         return folder_digest(place, skip)

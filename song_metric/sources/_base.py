@@ -67,6 +67,7 @@ class Source:
     labels: tuple[str, ...] = ("genre", "artist", "album")  # the usual one first
     data: Literal["folder", "file", "folder or archive"] = "folder"  # what that path leads to
     data_needed: str = ""  # what is asked for where it is not given; '' where it need not be
+    index: str = ""  # the list of its songs that stands in the clone, where one does
     check_data: Callable | None = None  # a `UsageError` for a path that leads to something else
     catalog: Callable
     fetch: Callable | None = None

@@ -441,6 +441,7 @@ SOURCE = Source(
     size="1.2 MB of MIDI, 1.2 GB of sound once rendered",
     time="4 minutes to render, once",
     command="song-metric report",
+    index="data/demo/songs.csv",
     check_data=require_corpus,
     catalog=catalog,
     validate=validate,
