@@ -262,9 +262,10 @@ def plot_scores(scores: pd.DataFrame, split: str | None = None) -> Figure:
     )
     plot.on(fig).plot()
     for ax in fig.axes:
-        ax.set_xlim(min(0, ax.get_xlim()[0]), None)
+        limits = ax.get_ylim()
         for row in range(1, rows["embedding"].nunique(), 2):
             ax.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
+        ax.set(xlim=(min(0, ax.get_xlim()[0]), None), ylim=limits)
     score_legend(fig)
     return fig
 
