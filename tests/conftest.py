@@ -13,15 +13,14 @@ from filelock import FileLock
 from nbformat import v4
 
 SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: two processes share the tests
-if SIDE_BY_SIDE:
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # each has one core: no threads that wait for each other
+if SIDE_BY_SIDE:  # each has one core: no threads that wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 FIRST = """
 from song_metric.runs import Chapter
 chapter = Chapter(run, "00_data")
-chapter.path("catalog.csv").write_text("song_id,genre,title\\n" + "".join(f"{i},rock,<script>alert({i})</script>\\n" for i in range(songs)))
+rows = [f"{i},rock,<script>alert({i})</script>" for i in range(songs)]
+chapter.path("catalog.csv").write_text("\\n".join(["song_id,genre,title", *rows, ""]))
 print("songs:", songs)
 """
 SECOND = """
@@ -47,7 +46,10 @@ def toy_notebook(path, *code: str, title="Toy", summary="A chapter for tests") -
 
 
 def pytest_collection_modifyitems(items):
-    "Side by side: one process begins with a file that asks for the smoke run, the other with those that do not, so that nobody waits for it."
+    """Files in an order that lets nobody wait for the smoke run.
+
+    Side by side, one process begins with a file that asks for it, the other with those that do not.
+    """
     if not SIDE_BY_SIDE:
         return
     asking = {item.path.name for item in items if "smoke" in item.fixturenames}
@@ -59,7 +61,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
-    "What is fetched and remembered in tests stays out of the clone's cache; the demo's songs, which are rendered there, do not."
+    """What is fetched and remembered in tests stays out of the clone's cache.
+
+    The demo's songs, which are rendered there, do not.
+    """
     folder = tmp_path_factory.mktemp("cache")
     os.environ["SONG_METRIC_CACHE"] = str(folder)
     yield folder
@@ -68,7 +73,10 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def toys(tmp_path) -> SimpleNamespace:
-    "Two chapters in a folder of their own: `nbs`, `root` (the runs), and `write`, which replaces the second chapter's last cell."
+    """Two chapters in a folder of their own: `nbs`, `root` (the runs), and `write`.
+
+    `write` replaces the second chapter's last cell.
+    """
     nbs = tmp_path / "with {braces}" / "nbs"
     (nbs / "profiles").mkdir(parents=True)
     (nbs / "profiles" / "demo.yaml").write_text("# The default\n")
@@ -112,13 +120,15 @@ def song_metric(*arguments, **options) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> SimpleNamespace:
-    "The smoke profile, run once through the command line, by one of the processes for all: `folder` of the run, `result` of the command."
-    given = os.environ.get(
-        "SONG_METRIC_SMOKE"
-    )  # the folder of runs of an earlier session, to save a minute while developing
-    shared = (
-        tmp_path_factory.getbasetemp().parent if SIDE_BY_SIDE else tmp_path_factory.mktemp("smoke")
-    )
+    """The smoke profile, run once by one of the processes for all.
+
+    `folder` of the run, `result` of the command. SONG_METRIC_SMOKE names the folder of runs of an
+    earlier session, to save a minute while developing.
+    """
+    given = os.environ.get("SONG_METRIC_SMOKE")
+    shared = tmp_path_factory.getbasetemp().parent
+    if not SIDE_BY_SIDE:
+        shared = tmp_path_factory.mktemp("smoke")
     root = Path(given) if given else shared / "runs"
     with FileLock(shared / "smoke.lock"):
         said = shared / "smoke.json"

@@ -1,4 +1,4 @@
-"A server on this machine that speaks the protocols of the sources, and fails as often as it is told to."
+"A server on this machine that speaks the protocols of the sources, and fails as often as told."
 
 import hashlib
 import io
@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections import Counter
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,55 +17,54 @@ import soundfile as sf
 
 PAGE = b"<!DOCTYPE html><html><title>Sorry</title>The service is not available.</html>" * 30
 GENRES = {132: "Pop", 152: "Rock", 129: "Jazz", 106: "Electro"}
-ARTISTS, TRACKS = 40, 10  # of each genre, of each artist
+ARTISTS = 40  # of each genre
+TRACKS = 10  # of each artist
 
 
 def song(number: int, seconds: float = 6.0) -> bytes:
     "An MP3 file of its own for each number: one of eight sounds, and a tag."
-    if number % 8 not in song.sounds:
-        t, file = np.arange(int(22050 * seconds)) / 22050, io.BytesIO()
-        sf.write(
-            file,
-            (
-                0.3 * np.sin(2 * np.pi * (220 + 40 * (number % 8)) * t)
-                + 0.05 * np.random.default_rng(number % 8).standard_normal(len(t))
-            ).astype("float32"),
-            22050,
-            format="MP3",
-        )
-        song.sounds[number % 8] = file.getvalue()
     text = b"\0" + f"song {number}".encode()
     frame = b"TIT2" + struct.pack(">IH", len(text), 0) + text
-    return b"ID3\x03\0\0" + struct.pack(">I", len(frame)) + frame + song.sounds[number % 8]
+    return b"ID3\x03\0\0" + struct.pack(">I", len(frame)) + frame + sound(number % 8, seconds)
 
 
-song.sounds = {}
+@cache
+def sound(number: int, seconds: float) -> bytes:
+    "A tone in noise, as MP3."
+    t = np.arange(int(22050 * seconds)) / 22050
+    tone = 0.3 * np.sin(2 * np.pi * (220 + 40 * number) * t)
+    noise = 0.05 * np.random.default_rng(number).standard_normal(len(t))
+    file = io.BytesIO()
+    sf.write(file, (tone + noise).astype("float32"), 22050, format="MP3")
+    return file.getvalue()
 
 
 class Server(ThreadingHTTPServer):
-    "`files`: path → bytes, served with ranges. `faults`: kind → share of the requests that meet it. `log`: the paths asked for. `sent`: path → times it was sent whole. `ranges`: the ranges asked for. `met`: fault → times it was met. `answers`: path → what a function of the query answers there (body, status, headers), or None."
+    """What is served, what goes wrong, and what was asked for.
+
+    `files`: path → bytes, served with ranges. `faults`: kind → share of the requests that meet it.
+    `answers`: path → what a function of the query answers there (body, status, headers), or None.
+    `log`: the paths asked for. `ranges`: the ranges asked for. `sent`: path → times it was sent
+    whole. `met`: fault → times it was met.
+    """
 
     daemon_threads = True
 
     def __init__(self, faults=None, files=None, secret="", previews=True, answers=None):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.faults, self.files, self.secret, self.previews = (
-            faults or {},
-            files or {},
-            secret,
-            previews,
-        )
-        (
-            self.log,
-            self.sent,
-            self.ranges,
-            self.agents,
-            self.tokens,
-            self.met,
-            self.lock,
-            self.random,
-        ) = [], {}, [], set(), set(), Counter(), threading.Lock(), random.Random(0)
+        self.faults = faults or {}
+        self.files = files or {}
         self.answers = answers or {}
+        self.secret = secret
+        self.previews = previews
+        self.log = []
+        self.ranges = []
+        self.sent = {}
+        self.agents = set()
+        self.tokens = set()
+        self.met = Counter()
+        self.lock = threading.Lock()
+        self.random = random.Random(0)
         self.base = f"http://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self):
@@ -127,12 +127,10 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            if kind == "cut":
-                self.connection.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                )  # the connection is reset
             self.close_connection = True
-            if kind == "cut":
+            if kind == "cut":  # the connection is reset
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
         return bool(kind)
 
@@ -180,10 +178,7 @@ class Handler(BaseHTTPRequestHandler):
             rest = body[start:]
             if self.fault(self.server.drawn("429", "500", "503"), rest):
                 return
-            if self.server.drawn("cut"):
-                rest_sent = rest[: max(1, len(rest) // 2)]
-            else:
-                rest_sent = rest
+            rest_sent = rest[: max(1, len(rest) // 2)] if self.server.drawn("cut") else rest
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
             self.send_header("Content-Length", str(len(rest)))

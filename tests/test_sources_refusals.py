@@ -1,4 +1,4 @@
-"What a service says when it refuses reaches the user, and a service that wants to be left alone is."
+"What a service says in refusing reaches the user, and one that wants to be left alone is."
 
 import json
 import time
