@@ -38,8 +38,8 @@ def test_they_are_installed_with_the_package(monkeypatch):
 
 
 def test_each_is_used():
-    code = [(ROOT / "song_metric" / f"{name}.py").read_text() for name in ("map", "pages")]
-    uses = "\n".join(code + [path.read_text(encoding="utf-8") for path in TEMPLATE_FILES])
+    texts = [*ASSETS.parent.glob("*.py"), *TEMPLATE_FILES]
+    uses = "\n".join(path.read_text(encoding="utf-8") for path in texts)
     assert [path.stem for path in SCRIPT_FILES] == sorted(f"map_{theme}" for theme in SCRIPTS)
     for path in STYLE_FILES + TEMPLATE_FILES:
         assert f'"{path.name}"' in uses, path.name
