@@ -6,8 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -17,6 +20,13 @@ pytest.importorskip("mkdocs", reason="the site's packages are not installed")
 
 LOADED = {"script": "src", "img": "src", "iframe": "src", "audio": "src", "source": "src"}
 LOADING_RELATIONS = {"stylesheet", "icon", "preload", "preconnect", "prefetch", "modulepreload"}
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    "Serves a folder, and says nothing."
+
+    def log_message(self, *_):
+        pass
 
 
 class Page(HTMLParser):
@@ -130,3 +140,35 @@ def test_formulas_are_drawn_without_a_script(site):
     assert "<munder>" in text and "$" not in re.sub(
         r"<(pre|script|code).*?</\1>", "", text, flags=re.S
     )
+
+
+@pytest.fixture
+def address(site):
+    "Where the site is served, as its search wants it."
+    handler = partial(QuietHandler, directory=site)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_browser_asks_nobody_else_and_finds_a_function(address):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        assert os.environ.get("SONG_METRIC_BROWSER_TESTS") != "required", "no Chromium"
+        pytest.skip("no Chromium")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}/nbs/03_ali.html")
+        page.fill("input.md-search__input", "pool_songs")
+        page.wait_for_selector(".md-search-result__link")
+        found = page.eval_on_selector_all(".md-search-result__link", "all => all.map(a => a.href)")
+        browser.close()
+    assert any("song_metric.metric" in link for link in found)
+    assert all(url.startswith((address, "data:", "blob:")) for url in asked), asked
