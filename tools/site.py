@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -28,6 +29,14 @@ PAPERS = (
     "data/soundtracks/README.md",
 )
 SHOWN = (".png", ".csv")  # of figures/, what pages show and link
+ROOMS = {  # the notebooks beside the chapters, in the order in which they are read
+    "Sound and songs": "audio names tags seen downloads",
+    "From a song to a point": "metric encoder splits register store",
+    "Scores": "retrieval tables reproduction",
+    "The space": "points search lookup recipe growing saving space playlist_files listening map",
+    "A report": "files runs workers chapters essence changes plans kernels report publishing",
+    "Pages and commands": "render pages cli doctor",
+}
 LEFT_OUT = ("#| hide", "#| default_exp")  # cells that tell a reader nothing
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)((?:#[^)\s]*)?)\)")
 
@@ -146,19 +155,27 @@ def write_pages() -> None:
             write_module_page(module)
 
 
+def room_pages(names: str, pages: list[str]) -> list[str]:
+    "The pages of these rooms, of those that there are."
+    wanted = [f"nbs/{name}.md" for name in names.split()]
+    return [page for page in wanted if page in pages]
+
+
 def navigation() -> list:
     "The pages in the order in which previous and next lead through them."
     pages = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md"))
     chapters = [page for page in pages if re.match(r"nbs/\d\d_", page)]
     sources = [page for page in pages if page.startswith("nbs/sources/")]
     api = [page for page in pages if page.startswith("api/")]
-    first = ["README.md", "nbs/results.md"]
-    told = {*first, *chapters, *sources, *api, *PAPERS, "nbs/experiments/ali.md"}
+    first = ["README.md", "nbs/usage.md", "nbs/results.md"]
+    rooms = {title: room_pages(names, pages) for title, names in ROOMS.items()}
+    told = {*first, *chapters, *sources, *api, *PAPERS, *chain(*rooms.values())}
     return [
         *first,
-        {"Chapters": [*chapters, "nbs/experiments/ali.md"]},
-        {"Rooms": [page for page in pages if page not in told]},
+        {"Chapters": chapters},
+        *({title: found} for title, found in rooms.items()),
         {"Sources of songs": sources},
+        {"More": [page for page in pages if page not in told]},
         {"Modules": [{page[4:-3]: page} for page in api]},
         {"About": list(PAPERS[1:])},
     ]
