@@ -8,6 +8,7 @@ __all__ = [
     "UNREAD",
     "RawEmbedding",
     "PCAEmbedding",
+    "cepstral_statistics",
     "MFCCStatistics",
     "bliss_numbers",
     "bliss_missing",
@@ -17,6 +18,7 @@ __all__ = [
 ]
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-003
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,80 +28,106 @@ from time import perf_counter
 import numpy as np
 import soundfile as sf
 from scipy.fft import dct
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
-from sklearn.utils.validation import check_is_fitted
 
 from .audio import quiet_stderr
-from .metric import as_examples, transform_in_parts
+from .metric import ExampleTransformer, as_examples, transform_in_parts
 from .register import Embedding
 from .runs import Chapter
 from .workers import Crash, in_parallel, why_not
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-010
-class RawEmbedding(TransformerMixin, BaseEstimator):
+class RawEmbedding(ExampleTransformer):
     "The flattened spectrogram, `(example, band * frame)`: the poster's baseline."
 
-    def fit(self, X, y=None):
-        self.n_features_in_ = int(np.prod(as_examples(X).shape[1:]))
+    def fit(self, X: np.ndarray, y: None = None) -> "RawEmbedding":
+        "Learn nothing but the shape of the examples `(example, band, frame)`."
+        self._remember(as_examples(X).shape[1:])
         return self
 
-    def transform(self, X):
-        check_is_fitted(self, "n_features_in_")
-        X = as_examples(X)
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        "The examples, flattened: `(example, band * frame)`."
+        X = self._like_fitted(X)
         return X.reshape(len(X), -1)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_features_in_
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-013
-class PCAEmbedding(TransformerMixin, BaseEstimator):
-    """Principal components of flattened spectrograms, `(example, n_components)`.
+class PCAEmbedding(ExampleTransformer):
+    """Principal components of flattened spectrograms [Halko, Martinsson & Tropp 2011].
 
-    `n_fitted`: so many are fitted, where that is more, to see what further ones would explain.
-    Halko's randomised solver [Halko, Martinsson & Tropp 2011]."""
+    `n_fitted`: so many are fitted, where that is more, to see what further ones would explain."""
 
-    def __init__(self, n_components=64, whiten=False, random_state=0, n_fitted=0):
+    def __init__(
+        self,
+        n_components: int = 64,
+        whiten: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+        n_fitted: int = 0,
+    ):
         self.n_components = n_components
         self.whiten = whiten
         self.random_state = random_state
         self.n_fitted = n_fitted
 
-    def fit(self, X, y=None):
+    def fit(self, X: np.ndarray, y: None = None) -> "PCAEmbedding":
+        "Find the components of examples `(example, band, frame)`, at most as many as there are."
         X = as_examples(X)
         flat = X.reshape(len(X), -1)
         k = min(max(self.n_components, self.n_fitted), *flat.shape)
         pca = PCA(k, whiten=self.whiten, svd_solver="randomized", random_state=self.random_state)
         self.pca_ = pca.fit(flat)
+        self._remember(X.shape[1:])
         return self
 
-    def transform(self, X):
-        check_is_fitted(self, "pca_")
-        X = as_examples(X)
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        "Codes `(example, n_components)`, float32."
+        X = self._like_fitted(X)
         codes = self.pca_.transform(X.reshape(len(X), -1))
         return codes[:, : self.n_components].astype(np.float32)
 
+    @property
+    def _n_features_out(self) -> int:
+        return min(self.n_components, self.pca_.n_components_)
+
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-017
-class MFCCStatistics(TransformerMixin, BaseEstimator):
-    "Mean, deviation and frame-to-frame deviation of `n_mfcc` cepstral coefficients, standardised: `(example, 3 * n_mfcc)` [Davis & Mermelstein 1980]."
+def cepstral_statistics(X: np.ndarray, n_mfcc: int) -> np.ndarray:
+    """Mean, deviation and frame-to-frame deviation of cepstral coefficients.
 
-    def __init__(self, n_mfcc=20):
+    From decibel spectrograms `(example, band, frame)`: `(example, 3 * n_mfcc)`."""
+    cepstra = dct(as_examples(X), axis=1, norm="ortho")[:, :n_mfcc]
+    steps = np.diff(cepstra, axis=-1)
+    return np.concatenate([cepstra.mean(-1), cepstra.std(-1), steps.std(-1)], axis=1)
+
+
+class MFCCStatistics(ExampleTransformer):
+    "`cepstral_statistics`, standardised: `(example, 3 * n_mfcc)` [Davis & Mermelstein 1980]."
+
+    def __init__(self, n_mfcc: int = 20):
         self.n_mfcc = n_mfcc
 
-    def _statistics(self, X):
-        cepstra = dct(as_examples(X), axis=1, norm="ortho")[:, : self.n_mfcc]
-        return np.concatenate(
-            [cepstra.mean(-1), cepstra.std(-1), np.diff(cepstra, axis=-1).std(-1)], axis=1
-        )
-
-    def fit(self, X, y=None):
-        statistics = self._statistics(X)
-        self.mean_, self.scale_ = statistics.mean(0), statistics.std(0) + 1e-8
+    def fit(self, X: np.ndarray, y: None = None) -> "MFCCStatistics":
+        "Learn mean and deviation of each number over examples `(example, band, frame)`."
+        statistics = cepstral_statistics(X, self.n_mfcc)
+        self.mean_ = statistics.mean(0)
+        self.scale_ = statistics.std(0) + 1e-8
+        self._remember(np.shape(X)[1:])
         return self
 
-    def transform(self, X):
-        check_is_fitted(self, "mean_")
-        return ((self._statistics(X) - self.mean_) / self.scale_).astype(np.float32)
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        "Standardised statistics `(example, 3 * n_mfcc)`, float32."
+        statistics = cepstral_statistics(self._like_fitted(X), self.n_mfcc)
+        return ((statistics - self.mean_) / self.scale_).astype(np.float32)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.mean_)
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-022
@@ -107,7 +135,7 @@ BLISS_NUMBERS = 23
 UNREAD = [float("nan")] * BLISS_NUMBERS
 
 
-def bliss_numbers(path) -> list[float]:
+def bliss_numbers(path: Path | str) -> list[float]:
     "The 23 numbers that bliss-audio gives a sound file; NaN where it cannot read the file."
     from bliss_audio import Song
 
@@ -130,19 +158,21 @@ def bliss_missing() -> str:
         return why_not(bliss_numbers, f"{folder}/noise.wav", "bliss-audio")
 
 
-def bliss_of(paths, workers: int = 0) -> np.ndarray:
+def bliss_of(paths: Iterable[str], workers: int = 0) -> np.ndarray:
     "The numbers `(song, 23)` of sound files; NaN for a file that is unread, or ends the process."
     found = in_parallel(bliss_numbers, paths, workers, "bliss", "bliss-audio")
     return np.array([UNREAD if isinstance(numbers, Crash) else numbers for numbers in found])
 
 
-def standardised(numbers, fitted):
-    "Columns of `(song, number)` with mean 0 and deviation 1 over the songs `fitted`; what is missing becomes 0, the mean."
+# %% ../nbs/02_baselines.ipynb #02_baselines-051
+def standardised(numbers: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    """Columns of `(song, number)` with mean 0 and deviation 1 over the songs `fitted`.
+
+    What is missing becomes 0, the mean."""
     numbers = np.asarray(numbers, dtype=np.float64)
-    return np.nan_to_num(
-        (numbers - np.nanmean(numbers[fitted], axis=0))
-        / (np.nanstd(numbers[fitted], axis=0) + 1e-8)
-    ).astype(np.float32)
+    centred = numbers - np.nanmean(numbers[fitted], axis=0)
+    deviation = np.nanstd(numbers[fitted], axis=0) + 1e-8
+    return np.nan_to_num(centred / deviation).astype(np.float32)
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-047

@@ -6,19 +6,18 @@
 __all__ = ["song_facts", "run_facts", "SongEncoder"]
 
 # %% ../nbs/encoder.ipynb #encoder-002
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from .ali import ALIEmbedding, load_facts
+from .ali import ALIEmbedding
 from .files import RunError
 from .metric import cut_patches, pool_songs
-from .recipe import ENCODER, POOLING, Run
-from .runs import read_artifact
-from .spectrograms import SpectrogramSettings, load_settings, song_examples
+from .recipe import POOLING, Run, read_recipe
+from .spectrograms import SpectrogramSettings, song_examples
+from .training import load_facts
 
 
 # %% ../nbs/encoder.ipynb #encoder-010
@@ -40,18 +39,15 @@ def song_facts(path: Path | str) -> dict:
 
 def run_facts(run: Run) -> dict:
     "What an encoder is made of, from a run; a `RunError` where its chapters have not finished."
-    about = read_artifact(run, "01_spectrograms", "settings.json")
-    return dict(
-        settings=load_settings(run),
-        model=ALIEmbedding.load(read_artifact(run, *ENCODER.split("/")), device="cpu"),
-        seed=json.loads(Path(about).read_text(encoding="utf-8")).get("seed", 0),
-    )
+    recipe = read_recipe(run)
+    model = ALIEmbedding.load(recipe.weights, device="cpu")
+    return dict(settings=recipe.settings, model=model, seed=recipe.seed, pooling=recipe.pooling)
 
 
 # %% ../nbs/encoder.ipynb #encoder-004
 @dataclass(frozen=True)
 class SongEncoder:
-    "f: song → point, by spectrograms, a fitted net, and a pooling of its codes."
+    "f: song → point, by spectrograms, a net and pooled codes."
 
     settings: SpectrogramSettings
     model: ALIEmbedding

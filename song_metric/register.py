@@ -17,17 +17,16 @@ import pandas as pd
 from .files import RunError
 from .runs import Chapter, read_artifact
 
-
 # %% ../nbs/register.ipynb #register-004
+RAW = "01_spectrograms/examples.npy"  # spectrograms: their own codes, once they are flattened
+
+
 def of_seed(name: str, number: int) -> str:
     "The file name of what was trained from the seed of this number: the first has the bare name."
     return f"{name}-{number}" if number else name
 
 
 # %% ../nbs/register.ipynb #register-006
-RAW = "01_spectrograms/examples.npy"  # spectrograms: their own codes, once they are flattened
-
-
 @dataclass(frozen=True)
 class Embedding:
     """One row of the register. A row without `order` comes last; a row with a reason in `missing`

@@ -23,7 +23,6 @@ from rich.console import Console
 
 import song_metric.seen as known
 import song_metric.sources.folder as music
-from song_metric.ali import save_state
 from song_metric.audio import AudioError
 from song_metric.catalog import save_table
 from song_metric.changes import folder_digest, reason_to_run, sounds_digest
@@ -40,6 +39,7 @@ from song_metric.sources._base import ask
 from song_metric.space import SongSpace
 from song_metric.spectrograms import SpectrogramSettings, song_keys
 from song_metric.store import RowLog, row_kind
+from song_metric.training import save_state
 
 POSIX = os.name != "nt"
 
