@@ -46,7 +46,7 @@ def space(tmp_path_factory):
 
 
 def told(monkeypatch, encoding, *arguments) -> tuple[int, str, str]:
-    "The command's exit status and what it writes to streams of an encoding, which are strict to begin with."
+    "The command's exit status and what it writes to streams of an encoding, strict at first."
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict") for _ in range(2)]
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
@@ -60,11 +60,13 @@ def told(monkeypatch, encoding, *arguments) -> tuple[int, str, str]:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp932", "koi8-r", "utf-8"])
 def test_output_in_any_encoding(monkeypatch, tmp_path, space, encoding):
     status, shown, _ = told(monkeypatch, encoding, "nearest", "東/0.flac", "--space", space)
-    assert status == 0 and "plain" in shown
+    assert status == 0
+    assert "plain" in shown
     status, text, _ = told(
         monkeypatch, encoding, "nearest", "東/0.flac", "--space", space, "--json"
     )
-    assert status == 0 and {row["title"] for row in json.loads(text)["songs"]} == set(TITLES[1:])
+    assert status == 0
+    assert {row["title"] for row in json.loads(text)["songs"]} == set(TITLES[1:])
     saved = tmp_path / "夜.json"
     assert (
         told(monkeypatch, encoding, "playlist", "東/0.flac", "--space", space, "--save", saved)[0]
@@ -72,12 +74,15 @@ def test_output_in_any_encoding(monkeypatch, tmp_path, space, encoding):
     )
     assert saved.exists()
     status, _, errors = told(monkeypatch, encoding, "nearest", "東京 🎵 no such", "--space", space)
-    assert status == 1 and "no such" in errors and "UnicodeEncodeError" not in errors
+    assert status == 1
+    assert "no such" in errors
+    assert "UnicodeEncodeError" not in errors
 
 
 def test_signs_that_an_encoding_lacks(monkeypatch, space):
     shown = told(monkeypatch, "ascii", "nearest", "東/3.flac", "--space", space)[1]
-    assert r"\u591c \u266b" in shown and "Jo\\u0301ga - na\\xefve" in shown
+    assert r"\u591c \u266b" in shown
+    assert "Jo\\u0301ga - na\\xefve" in shown
     assert "夜 ♫" in told(monkeypatch, "utf-8", "nearest", "東/3.flac", "--space", space)[1]
 
 
@@ -87,7 +92,9 @@ def test_signs_that_an_encoding_lacks(monkeypatch, space):
 def test_commands_without_songs_in_ascii(monkeypatch, tmp_path, words):
     monkeypatch.setenv("SONG_METRIC_RUNS", str(tmp_path / "läufe"))
     status, shown, errors = told(monkeypatch, "ascii", *words)
-    assert status == 0 and shown.isascii() and not errors
+    assert status == 0
+    assert shown.isascii()
+    assert not errors
     if "--json" in words:
         json.loads(shown)
 
@@ -114,9 +121,9 @@ def test_a_reader_that_has_enough_and_a_full_disk():
         assert done.stderr == "", done.stderr
     if Path("/dev/full").exists():
         done = subprocess.run(["bash", "-c", f"{words} sources --json > /dev/full"], **quiet)
-        assert (
-            done.returncode == 1 and done.stderr.count("\n") == 1 and "disk is full" in done.stderr
-        )
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "disk is full" in done.stderr
 
 
 def test_other_errors_are_not_taken_for_the_streams():
@@ -153,7 +160,8 @@ def test_what_the_user_has_named_stays(homeless, monkeypatch):
 def test_without_any_folder_they_go_with_the_process(homeless, monkeypatch):
     monkeypatch.setenv("SONG_METRIC_CACHE", str(homeless / "home" / "cache"))
     places = tool_folders().values()
-    assert places and all(os.access(Path(place).parent, os.W_OK) for place in places)
+    assert places
+    assert all(os.access(Path(place).parent, os.W_OK) for place in places)
 
 
 def test_no_cache_without_a_home_is_said(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"The runner on chapters of a few lines: it skips, resumes, refuses, fails and escapes; then one smoke run of the real chapters."
+"The runner on chapters of a few lines: it skips, resumes, refuses, fails; then one smoke run."
 
 import csv
 import io
@@ -42,17 +42,13 @@ def test_parameters_are_those_that_papermill_sees():
 
 
 def test_no_cell_takes_a_parameters_name():
-    "A demonstration that used a parameter's name for something of its own would change the run below it."
+    "A demonstration that gave a parameter's name to something else would change the run below."
     for notebook in chapters(notebooks_folder()):
         for cell in notebook.code:
-            table = symtable.symtable(
-                re.sub(r"^[%!].*$", "pass", cell, flags=re.M), notebook.name, "exec"
-            )
-            taken = {
-                symbol.get_name()
-                for symbol in table.get_symbols()
-                if symbol.is_assigned() or symbol.is_imported()
-            } & set(notebook.parameters)
+            plain = re.sub(r"^[%!].*$", "pass", cell, flags=re.M)
+            symbols = symtable.symtable(plain, notebook.name, "exec").get_symbols()
+            bound = [one for one in symbols if one.is_assigned() or one.is_imported()]
+            taken = {one.get_name() for one in bound} & set(notebook.parameters)
             assert not taken, (notebook.name, taken, cell)
 
 
@@ -63,26 +59,32 @@ def test_every_profile_can_be_planned():
 
 def test_runs_then_skips_then_runs_what_changed(toys):
     first = make(toys)
-    assert "unchanged" not in first and "report.html" in first and "50/50 steps" in first
+    assert "unchanged" not in first
+    assert "report.html" in first
+    assert "50/50 steps" in first
     folder = toys.root / "demo"
     assert (folder / "01_second" / "count.txt").read_text() == "2"
     started = read_manifest(folder / "01_second")["started"]
 
     second = make(toys)
-    assert second.count("unchanged") == 2 and "Nothing had changed" in second
+    assert second.count("unchanged") == 2
+    assert "Nothing had changed" in second
     assert read_manifest(folder / "01_second")["started"] == started
 
     third = make(toys, overrides={"rate": "1", "workers": "7"})
-    assert third.count("unchanged") == 1 and "(changed: rate)" in third
+    assert third.count("unchanged") == 1
+    assert "(changed: rate)" in third
     assert read_manifest(folder / "01_second")["parameters"] == {"rate": 1.0, "seed": 0}
 
     fourth = make(toys, overrides={"rate": "1", "songs": "5"})
-    assert "(changed: songs)" in fourth and "(00_data/catalog.csv has changed)" in fourth
+    assert "(changed: songs)" in fourth
+    assert "(00_data/catalog.csv has changed)" in fourth
     assert (folder / "01_second" / "count.txt").read_text() == "5"
 
     toys.write(last="chapter.finish(more=1)")
     fifth = make(toys, overrides={"rate": "1", "songs": "5"})
-    assert fifth.count("unchanged") == 1 and "(its code has changed)" in fifth
+    assert fifth.count("unchanged") == 1
+    assert "(its code has changed)" in fifth
 
     (folder / "01_second" / "count.txt").write_text("6")
     assert "(count.txt is missing or altered)" in make(toys, overrides={"rate": "1", "songs": "5"})
@@ -92,16 +94,14 @@ def test_runs_then_skips_then_runs_what_changed(toys):
 def test_manifest_and_executed_notebook(toys):
     make(toys, profile="smoke")
     manifest = read_manifest(toys.root / "smoke" / "01_second")
-    assert manifest["inputs"].keys() == {"00_data/catalog.csv"} and manifest["outputs"].keys() == {
-        "count.txt"
-    }
-    assert (
-        manifest["seconds"] >= 0
-        and manifest["peak_memory_mb"] > 10
-        and manifest["versions"]["numpy"]
-    )
+    assert manifest["inputs"].keys() == {"00_data/catalog.csv"}
+    assert manifest["outputs"].keys() == {"count.txt"}
+    assert manifest["seconds"] >= 0
+    assert manifest["peak_memory_mb"] > 10
+    assert manifest["versions"]["numpy"]
     for file in (toys.root / "smoke").rglob("*.json"):
-        assert str(toys.root) not in file.read_text() and str(toys.nbs) not in file.read_text()
+        assert str(toys.root) not in file.read_text()
+        assert str(toys.nbs) not in file.read_text()
     executed = json.loads((toys.root / "smoke" / "01_second" / "notebook.ipynb").read_text())
     streams = [
         "".join(output["text"])
@@ -109,9 +109,8 @@ def test_manifest_and_executed_notebook(toys):
         for output in cell.get("outputs", [])
         if output["output_type"] == "stream"
     ]
-    assert "50/50 steps\n" in streams and not any(
-        "\r" in text or "49/50" in text for text in streams
-    )
+    assert "50/50 steps\n" in streams
+    assert not any("\r" in text or "49/50" in text for text in streams)
 
 
 SCORES = pd.DataFrame(
@@ -137,7 +136,7 @@ SCORES = pd.DataFrame(
 
 @pytest.fixture
 def published(toys, monkeypatch):
-    "The toys' clone with published scores, and a demo run whose second chapter writes scores as 04_evaluation does."
+    "The toys' clone with published scores; makes a demo run with scores where 04 leaves them."
     monkeypatch.setattr("song_metric.publishing.home", lambda: toys.nbs.parent)
     (toys.nbs.parent / "figures").mkdir()
     SCORES.to_csv(toys.nbs.parent / "figures" / "scores.csv", index=False)
@@ -157,12 +156,11 @@ def test_a_report_is_compared_with_the_published_one_and_changes_nothing(toys, p
     assert "Reproduction: 8 of 8 cells lie within 2 published spreads" in published(SCORES)
     other = SCORES.assign(ami=SCORES["ami"] + (SCORES["embedding"] == "ALI") * 0.1)
     said = published(other)
-    assert (
-        "Reproduction: 6 of 8 cells" in said
-        and "ALI under k-means AMI, is 4.5 spreads above" in said
-    )
+    assert "Reproduction: 6 of 8 cells" in said
+    assert "ALI under k-means AMI, is 4.5 spreads above" in said
     page = (toys.root / "demo" / "report.html").read_text(encoding="utf-8")
-    assert page.index("<h2>Reproduction</h2>") < page.index("<h2>Chapters</h2>") and "+4.5" in page
+    assert page.index("<h2>Reproduction</h2>") < page.index("<h2>Chapters</h2>")
+    assert "+4.5" in page
     assert (toys.nbs.parent / "figures" / "scores.csv").read_bytes() == before
 
 
@@ -187,7 +185,8 @@ def test_publishing_is_a_command_of_its_own(toys, published):
         with pytest.raises(RunError, match="none that is published"):
             publish(nbs=toys.nbs, root=toys.root, **options)
     assert publish(nbs=toys.nbs, root=toys.root) == ["scores.csv"]
-    assert publish(nbs=toys.nbs, root=toys.root) == [] and "8 of 8" in make(toys)
+    assert publish(nbs=toys.nbs, root=toys.root) == []
+    assert "8 of 8" in make(toys)
     assert pd.read_csv(figures / "scores.csv")["ami"].eq(0.5).all()
     toys.write(last="raise SystemExit")
     with pytest.raises(RunError):
@@ -235,18 +234,15 @@ def test_a_failing_chapter_is_no_success(toys):
     make(toys)
     toys.write(last="1 / len('')  # [bold]\nchapter.finish()")
     result = song_metric("report", "--notebooks", toys.nbs, "--runs-dir", toys.root)
-    assert (
-        result.returncode == 1
-        and "Chapter 01_second failed in cell" in result.stderr
-        and "ZeroDivisionError" in result.stderr
-    )
-    assert (
-        "[bold]" in result.stderr
-        and "notebook.ipynb" in result.stderr
-        and "Traceback (most" not in result.stderr
-    )
+    assert result.returncode == 1
+    assert "Chapter 01_second failed in cell" in result.stderr
+    assert "ZeroDivisionError" in result.stderr
+    assert "[bold]" in result.stderr
+    assert "notebook.ipynb" in result.stderr
+    assert "Traceback (most" not in result.stderr
     folder = toys.root / "demo"
-    assert not (folder / "report.html").exists() and read_manifest(folder / "01_second") is None
+    assert not (folder / "report.html").exists()
+    assert read_manifest(folder / "01_second") is None
     assert json.loads((folder / "run.json").read_text())["state"] == "failed"
     with pytest.raises(RunError, match="run the notebook 01_second.ipynb first"):
         read_artifact(folder, "01_second", "count.txt")
@@ -257,13 +253,10 @@ def test_a_failing_chapter_is_no_success(toys):
 
 
 def test_an_error_for_the_user_is_one_sentence(toys):
-    toys.write(
-        last="from song_metric.runs import RunError\nraise RunError('There is no [red]music[/red] here.')"
-    )
-    with pytest.raises(
-        RunError,
-        match=r"^Chapter 01_second stopped: There is no \[red\]music\[/red\] here\.\nThe executed notebook is ",
-    ):
+    sentence = "There is no [red]music[/red] here."
+    toys.write(last=f"from song_metric.files import RunError\nraise RunError({sentence!r})")
+    told = f"Chapter 01_second stopped: {sentence}\nThe executed notebook is "
+    with pytest.raises(RunError, match="^" + re.escape(told)):
         make(toys)
 
 
@@ -287,28 +280,33 @@ def wait_for(path, seconds=60):
         time.sleep(0.05)
 
 
+SLEEP = """
+import os, time
+reached = chapter.path("checkpoints/reached")
+if not reached.exists():
+    reached.write_text(str(os.getpid()))
+    time.sleep(300)
+"""
+
+
+def heed_interrupts():
+    "A background shell hands on that interrupts are ignored."
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(toys) -> subprocess.Popen:
-    "A report in a process of its own, whose second chapter sleeps after it has made the file `reached`."
-    toys.write(
-        work="import os, time\nif not chapter.path('checkpoints/reached').exists():\n    chapter.path('checkpoints/reached').write_text(str(os.getpid()))\n    time.sleep(300)"
-    )
+    "A report in a process of its own, whose second chapter sleeps once it has made `reached`."
+    toys.write(work=SLEEP)
+    code = "from song_metric.cli import main; main()"
+    places = ["--notebooks", str(toys.nbs), "--runs-dir", str(toys.root)]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from song_metric.cli import main; main()",
-            "report",
-            "--notebooks",
-            str(toys.nbs),
-            "--runs-dir",
-            str(toys.root),
-        ],
+        [sys.executable, "-c", code, "report", *places],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # a background shell hands on that interrupts are ignored
+        preexec_fn=heed_interrupts,
+    )
     wait_for(toys.root / "demo" / "01_second" / "checkpoints" / "reached")
     return process
 
@@ -336,16 +334,17 @@ def test_a_stopped_report_goes_on_where_it_was(toys, signum):
             make(toys)
     process.send_signal(signum)
     output, errors = process.communicate(timeout=60)
-    assert (
-        process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[signum]
-    ), errors
+    status = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
+    assert process.returncode == status[signum], errors
     if signum == signal.SIGINT:
-        assert "The same command goes on from here." in errors and "Traceback" not in errors
+        assert "The same command goes on from here." in errors
+        assert "Traceback" not in errors
     assert gone(kernel), "the kernel outlived its report"
     assert not (toys.root / "demo" / "report.html").exists()
 
     again = make(toys)
-    assert again.count("unchanged") == 1 and "(unfinished last time)" in again
+    assert again.count("unchanged") == 1
+    assert "(unfinished last time)" in again
     assert (toys.root / "demo" / "01_second" / "count.txt").read_text() == "2"
     assert list(read_manifest(toys.root / "demo" / "01_second")["outputs"]) == ["count.txt"]
 
@@ -371,9 +370,8 @@ def test_the_kernel_is_this_python(toys, tmp_path, monkeypatch):
 
 def test_smoke_run_ends_with_a_report(smoke):
     assert smoke.result.returncode == 0, smoke.result.stderr[-3000:]
-    assert (smoke.folder / "report.html").exists() and str(
-        smoke.folder / "report.html"
-    ) in smoke.result.stdout
+    assert (smoke.folder / "report.html").exists()
+    assert str(smoke.folder / "report.html") in smoke.result.stdout
     for notebook in chapters(notebooks_folder()):
         assert read_manifest(smoke.folder / notebook.name)["parameters"], notebook.name
         assert (smoke.folder / notebook.name / "notebook.html").exists(), notebook.name
@@ -385,57 +383,49 @@ def test_smoke_scores_are_tidy(smoke):
     assert list(rows[0]) == SCORE_COLUMNS
     assert {row["level"] for row in rows} == {"song", "example"}
     seeds = {row["embedding"]: int(row["training_seeds"]) for row in rows if row["level"] == "song"}
-    assert seeds["ALI"] == seeds["ALI with agreement"] == 2 and seeds["PCA"] == 1
+    assert seeds["ALI"] == seeds["ALI with agreement"] == 2
+    assert seeds["PCA"] == 1
 
 
 def test_smoke_says_what_its_spreads_are_and_what_is_missing(smoke):
-    "The table has both spreads; a row that this processor cannot make is told missing, with the reason."
+    "The table has both spreads; a row that cannot be made here is told missing, with the reason."
     with open(smoke.folder / "04_evaluation" / "summary.csv", newline="") as file:
         rows = {row["embedding"]: row for row in csv.DictReader(file)}
-    assert re.fullmatch(
-        r"-?\.\d{3} ± \.\d{3} \(\.\d{3}\)", rows["ALI"]["k-means V"]
-    ) and re.fullmatch(r"-?\.\d{3} \(\.\d{3}\)", rows["PCA"]["k-means V"])
+    assert re.fullmatch(r"-?\.\d{3} ± \.\d{3} \(\.\d{3}\)", rows["ALI"]["k-means V"])
+    assert re.fullmatch(r"-?\.\d{3} \(\.\d{3}\)", rows["PCA"]["k-means V"])
     said = (smoke.folder / "04_evaluation" / "caption.md").read_text(encoding="utf-8")
     reasons = {embedding.title: embedding.missing for embedding in registered(smoke.folder)}
-    assert "2 training seeds" in said and "float32" in said
+    assert "2 training seeds" in said
+    assert "float32" in said
     assert ("bliss" in rows) == (not reasons["bliss"])
     assert not reasons["bliss"] or f"No row of bliss: {reasons['bliss']}." in said
 
 
 def test_smoke_pages_ask_nothing_of_the_network(smoke):
-    pages, mapped = (
-        [path for path in smoke.folder.rglob("*.html") if path.name != "map.html"],
-        smoke.folder / "06_playlists" / "map.html",
-    )
+    "The map has scripts of its own, and may ask for nothing: tests/test_map.py drives it."
+    mapped = smoke.folder / "06_playlists" / "map.html"
+    assert "default-src 'none'" in mapped.read_text(encoding="utf-8")
+    pages = [path for path in smoke.folder.rglob("*.html") if path != mapped]
     assert len(pages) == len(chapters(notebooks_folder())) + 1
-    assert "default-src 'none'" in mapped.read_text(encoding="utf-8"), (
-        "the map has scripts of its own, and may ask for nothing: tests/test_map.py drives it"
-    )
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        assert "<script" not in text and not re.search(
-            r"""src=["']?(?:https?:)?//|<link\b""", text
-        ), page
+        assert "<script" not in text, page
+        assert not re.search(r"""src=["']?(?:https?:)?//|<link\b""", text), page
         for link in re.findall(r'href="([^"#]+)"', text):
-            assert link.startswith(("http", "mailto:")) or (page.parent / link).exists(), (
-                page,
-                link,
-            )
+            outside = link.startswith(("http", "mailto:"))
+            assert outside or (page.parent / link).exists(), (page, link)
 
 
 def test_smoke_manifests_name_no_folder_of_this_machine(smoke):
     for path in smoke.folder.rglob("manifest.json"):
-        assert (
-            str(smoke.root) not in path.read_text()
-            and str(notebooks_folder()) not in path.read_text()
-        ), path
+        text = path.read_text()
+        assert str(smoke.root) not in text, path
+        assert str(notebooks_folder()) not in text, path
 
 
 def test_smoke_again_changes_nothing(smoke):
     start = time.monotonic()
     result = song_metric("report", "--profile", "smoke", "--runs-dir", smoke.root)
-    assert (
-        result.returncode == 0
-        and "Nothing had changed" in result.stdout
-        and time.monotonic() - start < 15
-    )
+    assert result.returncode == 0
+    assert "Nothing had changed" in result.stdout
+    assert time.monotonic() - start < 15

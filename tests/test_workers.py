@@ -1,4 +1,4 @@
-"Native code that dies takes only its own song with it: workers killed by each signal, and a whole report over a folder with files that end their decoder."
+"Native code that dies takes only its own song with it, in a worker and in a whole report."
 
 import csv
 import os
@@ -32,9 +32,8 @@ def square(item, deadly=()):
 def test_two_of_forty_items_kill_their_worker(workers):
     deadly = ((7, signal.SIGSEGV), (30, signal.SIGILL))
     found = list(in_parallel(partial(square, deadly=deadly), range(40), workers))
-    assert (
-        found[7] == "the decoder crashed (SIGSEGV)" and found[30] == "the decoder crashed (SIGILL)"
-    )
+    assert found[7] == "the decoder crashed (SIGSEGV)"
+    assert found[30] == "the decoder crashed (SIGILL)"
     others = [item for item in range(40) if item not in (7, 30)]
     assert [found[item] for item in others] == [item * item for item in others]
 
@@ -47,8 +46,11 @@ def test_each_signal_is_named(name):
             partial(square, deadly=((1, getattr(signal, name)),)), [0, 1, 2], 2, doer="the renderer"
         )
     )
-    assert found[0] == 0 and found[2] == 4
-    assert isinstance(found[1], Crash) and name in found[1] and found[1].startswith("the renderer")
+    assert found[0] == 0
+    assert found[2] == 4
+    assert isinstance(found[1], Crash)
+    assert name in found[1]
+    assert found[1].startswith("the renderer")
     assert ("memory" in found[1]) == (name == "SIGKILL")
 
 
@@ -136,7 +138,7 @@ soundfile.SoundFile.__init__ = open_or_die
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are read from /proc")
 def test_a_report_over_files_that_kill_their_decoder(tmp_path):
-    "A folder of 24 songs, of which two end the process that decodes them: the report is made, and lists both with the signal."
+    "Of 24 songs, two end the process that decodes them: the report lists both with the signal."
     rng = np.random.default_rng(0)
     for label in ("high", "low"):
         (tmp_path / "music" / label).mkdir(parents=True)
@@ -172,7 +174,8 @@ def test_a_report_over_files_that_kill_their_decoder(tmp_path):
         "low/SIGILL.wav": "the decoder crashed (SIGILL)",
     }
     page = (tmp_path / "runs/deadly/report.html").read_text(encoding="utf-8")
-    assert "the decoder crashed (SIGSEGV)" in page and "22 songs of 2 labels" in page
+    assert "the decoder crashed (SIGSEGV)" in page
+    assert "22 songs of 2 labels" in page
 
 
 def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
@@ -198,4 +201,5 @@ def test_a_crash_is_a_reason_wherever_files_are_read(monkeypatch):
     )
     space = SongSpace(np.eye(3, dtype="float32"), songs)
     facts, excerpts = collect_sounds(space, MapSound("embed"))
-    assert excerpts == [""] * 3 and facts["missing"] == {str(i): str(crash) for i in range(3)}
+    assert excerpts == [""] * 3
+    assert facts["missing"] == {str(i): str(crash) for i in range(3)}

@@ -1,4 +1,4 @@
-"A write is whole or has not happened, and says why; what changed is looked at again, and only that."
+"A write is whole or has not happened, and says why; only what changed is looked at again."
 
 import errno
 import io
@@ -86,14 +86,16 @@ WRITES = {
 def test_a_write_that_is_refused_is_a_sentence_and_leaves_what_was_there(
     name, tmp_path, monkeypatch
 ):
-    target, write = tmp_path / "kept" / name, WRITES[name]
+    target = tmp_path / "kept" / name
+    write = WRITES[name]
     target.parent.mkdir()
     target.write_text("as it was")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(RunError, match="the disk is full: make room there"):
             write(target)
-    assert target.read_text() == "as it was" and os.listdir(target.parent) == [name]
+    assert target.read_text() == "as it was"
+    assert os.listdir(target.parent) == [name]
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="a file stands where a folder should be"):
         write(tmp_path / "file" / name)
@@ -110,7 +112,8 @@ def test_a_device_that_is_full_is_told(name, tmp_path):
     (tmp_path / name).symlink_to("/dev/full")
     with pytest.raises(RunError, match="the disk is full"):
         WRITES[name](tmp_path / name)
-    assert (tmp_path / name).is_symlink() and Path("/dev/full").is_char_device()
+    assert (tmp_path / name).is_symlink()
+    assert Path("/dev/full").is_char_device()
 
 
 def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path):
@@ -122,9 +125,8 @@ def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path):
     except OSError:
         pytest.skip("links may not be made here")
     write_json(tmp_path / "a.json", [7])
-    assert (tmp_path / "a.json").is_symlink() and json.loads(
-        (tmp_path / "real" / "a.json").read_text()
-    ) == [7]
+    assert (tmp_path / "a.json").is_symlink()
+    assert json.loads((tmp_path / "real" / "a.json").read_text()) == [7]
     if POSIX:
         assert os.stat(tmp_path / "real" / "a.json").st_mode & 0o777 == 0o600
     long = tmp_path / ("x" * 240 + ".json")
@@ -148,7 +150,8 @@ def test_an_error_of_ones_own_is_not_taken_for_the_disks(tmp_path):
             with atomic_write(tmp_path / "a") as aside:
                 aside.write_text("half")
                 raise error
-    assert (tmp_path / "a").read_text() == "kept" and os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() == "kept"
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_a_page_is_not_written_by_halves(tmp_path, monkeypatch):
@@ -156,9 +159,8 @@ def test_a_page_is_not_written_by_halves(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="report.html.* the disk is full"):
         write_pages(tmp_path)
-    assert (tmp_path / "report.html").read_text() == "as it was" and os.listdir(tmp_path) == [
-        "report.html"
-    ]
+    assert (tmp_path / "report.html").read_text() == "as it was"
+    assert os.listdir(tmp_path) == ["report.html"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -183,9 +185,9 @@ def test_the_commands_say_in_a_sentence_that_they_cannot_write(tmp_path, monkeyp
     ):
         with pytest.raises(SystemExit) as end:
             main([*map(str, command), "--space", str(space)])
-        assert end.value.code == 1 and "cannot be written, because the disk is full" in " ".join(
-            capsys.readouterr().err.split()
-        )
+        assert end.value.code == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert "cannot be written, because the disk is full" in said
     for place, words in (
         (tmp_path / "file", "is a file: name a new folder"),
         (space, "is not empty"),
@@ -193,8 +195,10 @@ def test_the_commands_say_in_a_sentence_that_they_cannot_write(tmp_path, monkeyp
         (tmp_path / "file").write_text("")
         with pytest.raises(SystemExit) as end:
             main(["space", str(place)])
-        assert end.value.code == 1 and words in " ".join(capsys.readouterr().err.split())
-    assert sorted(os.listdir(tmp_path)) == ["file", "space"] and len(SongSpace.load(space)) == 12
+        assert end.value.code == 1
+        assert words in " ".join(capsys.readouterr().err.split())
+    assert sorted(os.listdir(tmp_path)) == ["file", "space"]
+    assert len(SongSpace.load(space)) == 12
 
 
 def test_what_no_function_has_foreseen_is_a_sentence_too(tmp_path, monkeypatch, capsys):
@@ -204,11 +208,9 @@ def test_what_no_function_has_foreseen_is_a_sentence_too(tmp_path, monkeypatch, 
     monkeypatch.setattr("song_metric.cli.runs_folder", refused)
     with pytest.raises(SystemExit) as end:
         main(["runs"])
-    assert (
-        end.value.code == 1
-        and "'/a/place' cannot be written, because permission is denied"
-        in capsys.readouterr().err.replace("\n", " ")
-    )
+    assert end.value.code == 1
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "'/a/place' cannot be written, because permission is denied" in said
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -228,11 +230,9 @@ def test_printing_to_a_full_disk_is_a_sentence(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-    assert (
-        result.returncode == 1
-        and result.stderr.count("\n") == 1
-        and "disk is full" in result.stderr
-    )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "disk is full" in result.stderr
 
 
 def test_a_chapter_that_cannot_write_says_why(toys):
@@ -261,7 +261,13 @@ def test_an_executed_notebook_that_a_full_disk_has_cut_is_let_be(tmp_path):
     assert os.listdir(tmp_path) == ["notebook.ipynb"]
 
 
-HOLD = "import sys, time; from song_metric.files import hold_folder\nwith hold_folder(sys.argv[1], 'taken'): print('mine', flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from song_metric.files import hold_folder
+with hold_folder(sys.argv[1], "taken"):
+    print("mine", flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.mark.skipif(not POSIX, reason="kill -9")
@@ -299,7 +305,8 @@ def test_a_disk_without_locks_gets_a_file_in_their_place(tmp_path, monkeypatch, 
 @pytest.fixture
 def songs(tmp_path):
     "A folder of a song that is fine, one that is silent, and one that is cut off."
-    folder, tone = tmp_path / "music" / "a", 0.1 * np.sin(np.arange(64000) * 0.3)
+    folder = tmp_path / "music" / "a"
+    tone = 0.1 * np.sin(np.arange(64000) * 0.3)
     folder.mkdir(parents=True)
     sf.write(folder / "good.wav", tone, 8000)
     sf.write(folder / "silent.wav", 0 * tone, 8000)
@@ -311,7 +318,8 @@ def songs(tmp_path):
 @pytest.fixture
 def seen(monkeypatch, here):
     "Names of the files that the source `folder` opens."
-    names, true = [], music.look_at
+    names = []
+    true = music.look_at
 
     def look_at(path, preview_seconds=30.0):
         names.append(Path(path).name)
@@ -327,15 +335,18 @@ def catalog(songs):
 
 def test_what_was_refused_is_not_opened_again(songs, seen, monkeypatch):
     rows, rejected = catalog(songs)
-    assert len(seen) == 3 and len(rows) == 1 and len(rejected) == 2
+    assert len(seen) == 3
+    assert len(rows) == 1
+    assert len(rejected) == 2
     seen.clear()
-    assert catalog(songs) == (rows, rejected) and not seen
+    assert catalog(songs) == (rows, rejected)
+    assert not seen
     sf.write(songs / "silent.wav", 0.1 * np.sin(np.arange(64000) * 0.2), 8000)
-    assert len(catalog(songs)[0]) == 2 and seen == ["silent.wav"]
+    assert len(catalog(songs)[0]) == 2
+    assert seen == ["silent.wav"]
     seen.clear()
-    monkeypatch.setattr(
-        known, "package_versions", lambda *_: {"soundfile": "another"}
-    )  # a better decoder
+    better = {"soundfile": "another"}
+    monkeypatch.setattr(known, "package_versions", lambda *_: better)
     catalog(songs)
     assert len(seen) == 3
 
@@ -347,20 +358,18 @@ def test_a_refusal_that_may_pass_is_not_remembered(songs, seen, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("song_metric.audio.open_sound", denied)
         assert len(catalog(songs)[1]) == 3
-    assert len(catalog(songs)[0]) == 1 and len(seen) == 6
-    assert not known.lasts(dict(reason="whatever it was", passing=True)) and known.lasts(
-        dict(duration=7.0)
-    )
+    assert len(catalog(songs)[0]) == 1
+    assert len(seen) == 6
+    assert not known.lasts(dict(reason="whatever it was", passing=True))
+    assert known.lasts(dict(duration=7.0))
 
 
 @pytest.mark.skipif(not POSIX, reason="ctime is another time on Windows")
 def test_another_sound_of_the_same_size_and_time_is_looked_at(songs, seen):
     table = pd.DataFrame([dict(song_id="a/good.wav", path=str(songs / "good.wav"))])
-    before, old, keys = (
-        os.stat(songs / "good.wav"),
-        folder_digest(songs),
-        song_keys(table, SpectrogramSettings()),
-    )
+    before = os.stat(songs / "good.wav")
+    old = folder_digest(songs)
+    keys = song_keys(table, SpectrogramSettings())
     catalog(songs)
     seen.clear()
     time.sleep(0.02)
@@ -368,14 +377,16 @@ def test_another_sound_of_the_same_size_and_time_is_looked_at(songs, seen):
     os.utime(songs / "good.wav", ns=(before.st_atime_ns, before.st_mtime_ns))
     after = os.stat(songs / "good.wav")
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    assert folder_digest(songs) != old and song_keys(table, SpectrogramSettings()) != keys
+    assert folder_digest(songs) != old
+    assert song_keys(table, SpectrogramSettings()) != keys
     catalog(songs)
     assert seen == ["good.wav"]
 
 
 def test_a_chapter_that_read_the_catalog_runs_again_when_a_sound_changes(tmp_path):
     "The catalog stays as it is, byte for byte."
-    song, run = tmp_path / "song.wav", tmp_path / "run"
+    song = tmp_path / "song.wav"
+    run = tmp_path / "run"
     song.write_bytes(b"one")
     first = Chapter(run, "00_data")
     save_table(tiny_space(2).songs.assign(path=str(song)), first.path("catalog.csv"))
@@ -384,16 +395,8 @@ def test_a_chapter_that_read_the_catalog_runs_again_when_a_sound_changes(tmp_pat
         chapter = Chapter(run, name)
         if reads:
             chapter.read("00_data", "catalog.csv")
-        write_json(
-            chapter.folder / "manifest.json",
-            {
-                **chapter.finish(),
-                "parameters": {},
-                "code": "x",
-                "outside": None,
-                "sounds": sounds_digest(run),
-            },
-        )
+        by_report = dict(parameters={}, code="x", outside=None, sounds=sounds_digest(run))
+        write_json(chapter.folder / "manifest.json", chapter.finish() | by_report)
         assert reason_to_run(run / name, {}, "x", None) is None
     song.write_bytes(b"two")
     os.utime(song, ns=(7, 7))
@@ -412,7 +415,8 @@ def test_what_is_remembered_survives_a_bad_disk(songs, seen, cache, monkeypatch)
     other.close()
     assert catalog(songs) == (rows, rejected)
     seen.clear()
-    assert catalog(songs) == (rows, rejected) and not seen
+    assert catalog(songs) == (rows, rejected)
+    assert not seen
     true = sqlite3.connect
 
     class Full(sqlite3.Connection):
@@ -456,7 +460,8 @@ def test_a_run_that_is_damaged_is_listed_all_the_same(tmp_path, capsys):
         (folder / name).write_bytes(b"\xff\x00\n" * 9 if name.endswith("csv") else b"[]")
     with pytest.raises(SystemExit) as end:
         main(["runs", "--json", "--runs-dir", str(tmp_path)])
-    assert end.value.code == 0 and json.loads(capsys.readouterr().out)[0]["run"] == "r"
+    assert end.value.code == 0
+    assert json.loads(capsys.readouterr().out)[0]["run"] == "r"
 
 
 def test_what_is_remembered_depends_on_the_code_that_decodes(monkeypatch):
