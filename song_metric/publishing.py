@@ -25,7 +25,7 @@ from .plans import Plan, make_plan
 from .runs import home, outputs
 
 # %% ../nbs/publishing.ipynb #publishing-005
-SHARED = {  # what of each chapter the README may show
+SHARED = {  # what of each chapter README and results may show
     "04_evaluation": ("scores.csv", "*.md", "*.tex"),
     "05_visualization": ("*.png", "*.pdf"),
     "06_playlists": ("suggestions.md", "paths.md"),
