@@ -1,11 +1,11 @@
-"""Seconds and memory of a large library: its catalog, its examples, and both with songs added.
+"""Seconds and memory of a large library: its catalog, its examples, and both again with more songs.
 
 Makes tagged MP3 files of 35 seconds (44.1 kHz, one channel; sixteen sounds, and copies count as
 songs). Each step runs in a process of its own, and memory is what it and its workers hold, files in
 memory not counted, looked at five times a second.
 
-    python benchmarks/library.py [--songs 10000] [--added 100] [--length 35]
-                                 [--workers 0] [--folder DIR]
+    python benchmarks/library.py [--songs 10000] [--added 100] [--length 35] [--workers 0]
+        [--folder DIR]
 """
 
 import argparse
@@ -27,7 +27,8 @@ from tqdm import tqdm
 from song_metric.catalog import build_catalog, load_catalog, save_table
 from song_metric.spectrograms import SpectrogramSettings, compute_examples
 
-RATE, SOUNDS = 44100, 16
+RATE = 44100  # samples a second
+SOUNDS = 16
 GENRES = (
     "Hip-Hop/Rap",
     "jazz",
@@ -42,14 +43,13 @@ GENRES = (
 
 def sounds(length: float) -> list[bytes]:
     "MP3 files of `length` seconds without tags, each another sound."
-    t, found = np.arange(round(RATE * length)) / RATE, []
+    seconds = np.arange(round(RATE * length)) / RATE
+    found = []
     for number in range(SOUNDS):
-        sound, file = (
-            0.3 * np.sin(2 * np.pi * 55 * 2 ** (number / 3) * t)
-            + 0.02 * np.random.default_rng(number).standard_normal(len(t)),
-            io.BytesIO(),
-        )
-        sf.write(file, sound.astype("float32"), RATE, format="MP3")
+        tone = 0.3 * np.sin(2 * np.pi * 55 * 2 ** (number / 3) * seconds)
+        noise = 0.02 * np.random.default_rng(number).standard_normal(len(seconds))
+        file = io.BytesIO()
+        sf.write(file, (tone + noise).astype("float32"), RATE, format="MP3")
         found.append(file.getvalue())
     return found
 
@@ -58,15 +58,17 @@ def make_songs(folder: Path, numbers, length: float) -> None:
     "Write the songs of these numbers."
     bodies = sounds(length)
     for number in tqdm(numbers, desc="making songs", mininterval=1):
-        path, tags = folder / f"{number % 400:03d}" / f"{number:06d}.mp3", mutagen.id3.ID3()
+        path = folder / f"{number % 400:03d}" / f"{number:06d}.mp3"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bodies[number % SOUNDS])
-        for kind, text in dict(
+        texts = dict(
             TIT2=f"Song {number}",
             TPE1=f"Artist {number % 400}",
             TALB=f"Album {number % 900}",
             TCON=GENRES[number % len(GENRES)],
-        ).items():
+        )
+        tags = mutagen.id3.ID3()
+        for kind, text in texts.items():
             tags.add(getattr(mutagen.id3, kind)(encoding=3, text=text))
         tags.save(path)
 
@@ -104,21 +106,11 @@ def held(process: psutil.Process) -> int:
 
 def measured(name: str, folder: Path, workers: int) -> float:
     "Run a step in a process, print what it took, and return its seconds."
-    start, alone, together = time.perf_counter(), 0, 0
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            __file__,
-            "--step",
-            name,
-            "--folder",
-            str(folder),
-            "--workers",
-            str(workers),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    start = time.perf_counter()
+    alone = together = 0
+    options = ["--step", name, "--folder", str(folder), "--workers", str(workers)]
+    command = [sys.executable, __file__, *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     watched = psutil.Process(process.pid)
     while process.poll() is None:
         mine = held(watched)
@@ -126,13 +118,15 @@ def measured(name: str, folder: Path, workers: int) -> float:
             others = sum(map(held, watched.children(recursive=True)))
         except psutil.Error:
             others = 0
-        alone, together = max(alone, mine), max(together, mine + others)
+        alone = max(alone, mine)
+        together = max(together, mine + others)
         time.sleep(0.2)
     took = time.perf_counter() - start
     if process.returncode:
         sys.exit(f"The step {name} failed.")
     memory = f"{alone / 1e6:6.0f} MB, with workers {together / 1e6:6.0f} MB"
-    print(f"{name:<9} {took:8.1f} s   {memory}   {process.stdout.read().strip()}", flush=True)
+    said = process.stdout.read().strip()
+    print(f"{name:<9} {took:8.1f} s   {memory}   {said}", flush=True)
     return took
 
 
@@ -160,8 +154,8 @@ def main():
         make_songs(folder / "songs", range(args.songs, args.songs + args.added), args.length)
         for name in first:
             took = measured(name, folder, args.workers)
-            share = 100 * took / first[name]
-            print(f"{args.added:,} songs more: {share:.1f} % of the first {args.songs:,}")
+            share = f"{100 * took / first[name]:.1f} % of the first {args.songs:,}"
+            print(f"{args.added:,} songs more: {share}")
 
 
 if __name__ == "__main__":

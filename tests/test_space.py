@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -57,19 +58,12 @@ def test_distance_is_a_metric(vectors):
     space = SongSpace(vectors, catalog(3))
     d = np.array([[space.distance(a, b) for b in range(3)] for a in range(3)])
     assert (np.diag(d) == 0).all() and (d >= 0).all() and (d == d.T).all()
-    assert all(
-        (d[a, b] > 0) == (vectors[a] != vectors[b]).any()
-        for a in range(3)
-        for b in range(3)
-        if abs(vectors[a] - vectors[b]).max() == 0
-        or abs(vectors[a].astype(float) - vectors[b]).max() > 1e-100
-    )
-    assert all(
-        d[a, c] <= d[a, b] + d[b, c] + 1e-9 * (1 + d.max())
-        for a in range(3)
-        for b in range(3)
-        for c in range(3)
-    )
+    for a, b in product(range(3), repeat=2):
+        apart = abs(vectors[a].astype(float) - vectors[b]).max()
+        if apart == 0 or apart > 1e-100:
+            assert (d[a, b] > 0) == (apart > 0)
+    for a, b, c in product(range(3), repeat=3):
+        assert d[a, c] <= d[a, b] + d[b, c] + 1e-9 * (1 + d.max())
 
 
 @settings(max_examples=50, deadline=None)
@@ -83,45 +77,41 @@ def test_nearest_is_what_sorting_gives(seed, n, k):
     )
 
 
-def test_the_index_finds_what_sorting_finds(monkeypatch, tmp_path):
+def blobs():
+    "Five thousand points about fifty centres."
     centres = np.random.default_rng(0).normal(size=(50, 16)) * 3
-    vectors = (
-        np.repeat(centres, 100, axis=0) + np.random.default_rng(1).normal(size=(5000, 16))
-    ).astype("float32")
-    index, recall = build_index(vectors)
-    assert recall >= 0.99
+    noise = np.random.default_rng(1).normal(size=(5000, 16))
+    return (np.repeat(centres, 100, axis=0) + noise).astype("float32")
+
+
+def test_the_index_finds_what_sorting_finds(monkeypatch, tmp_path):
+    vectors = blobs()
+    assert build_index(vectors)[1] >= 0.99
     exact = SongSpace(vectors, catalog(5000))
     truth = [exact.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
     monkeypatch.setattr("song_metric.search.EXACT_UP_TO", 100)
     space = SongSpace(vectors, catalog(5000))
     found = [space.nearest_positions(i, 10)[0] for i in range(0, 5000, 50)]
-    assert (
-        np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)]) >= 0.98
-        and space.near.recall >= 0.99
-    )
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)]) >= 0.98
+    assert space.near.recall >= 0.99
     again = SongSpace.load(space.save(tmp_path / "space"))
-    assert (
-        again.near.recall == space.near.recall
-        and (again.nearest_positions(7, 10)[0] == space.nearest_positions(7, 10)[0]).all()
-    )
+    assert again.near.recall == space.near.recall
+    assert (again.nearest_positions(7, 10)[0] == space.nearest_positions(7, 10)[0]).all()
     assert f"recall@10 {space.near.recall:.4f}" in repr(again)
-    fresh = SongSpace.load(SongSpace(vectors, catalog(5000)).save(tmp_path / "fresh"))
-    assert fresh.near.index is not None and fresh.near.recall >= 0.99, (
-        "a saved space brings its index, and nobody waits for it"
-    )
+
+
+def test_a_saved_space_brings_its_index(monkeypatch, tmp_path):
+    "And a filter that leaves little reaches as far as it must, with and without it."
+    monkeypatch.setattr("song_metric.search.EXACT_UP_TO", 100)
+    vectors = blobs()
     rare = catalog(5000).assign(genre=["rare" if i % 600 == 0 else "common" for i in range(5000)])
-    for one in (
-        SongSpace(vectors, rare),
-        SongSpace.load(SongSpace(vectors, rare).save(tmp_path / "rare")),
-    ):  # a filter that leaves little reaches as far as it must
-        assert (
-            len(one.nearest(7, 9, genre="rare")) == 9
-            and one.nearest(7, 3, genre="rare").index.tolist()
-            == sorted(
-                range(0, 5000, 600),
-                key=lambda i: np.linalg.norm(vectors[i].astype(float) - vectors[7]),
-            )[:3]
-        )
+    saved = SongSpace.load(SongSpace(vectors, rare).save(tmp_path / "rare"))
+    assert saved.near.index is not None and saved.near.recall >= 0.99
+    far = np.linalg.norm(vectors.astype(float) - vectors[7], axis=1)
+    order = sorted(range(0, 5000, 600), key=far.__getitem__)
+    for space in (SongSpace(vectors, rare), saved):
+        assert space.nearest(7, 9, genre="rare").index.tolist() == order
+        assert space.nearest(7, 3, genre="rare").index.tolist() == order[:3]
 
 
 @pytest.fixture(scope="module")
@@ -214,34 +204,42 @@ def test_a_space_without_encoder_says_so(music):
         )
 
 
-def old(path):
-    "A space as the version before wrote it."
-    facts = json.loads((path / "space.json").read_text())
-    (path / "space.json").write_text(
-        json.dumps({name: value for name, value in facts.items() if name not in ("save", "files")})
-    )
+def make_old(space):
+    "Make of a space one that the version before wrote."
+    facts = json.loads((space / "space.json").read_text())
+    del facts["save"], facts["files"]
+    (space / "space.json").write_text(json.dumps(facts))
 
 
+def edit(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
+
+
+def make_folder_of(path):
+    path.unlink()
+    path.mkdir()
+
+
+def lead_elsewhere(space):
+    facts = json.loads((space / "space.json").read_text())
+    (space / "space.json").write_text(json.dumps({**facts, "save": "./../.."}))
+    (space / "songs.csv").unlink()
+
+
+NO_NUMBERS = np.full((8, 8), np.nan, "float32")
 DAMAGE = {
     "vectors cut": lambda space: os.truncate(space / "vectors.npy", 200),
     "vectors empty": lambda space: os.truncate(space / "vectors.npy", 0),
     "vectors gone": lambda space: os.remove(space / "vectors.npy"),
     "vectors are objects": lambda space: np.save(space / "vectors.npy", np.array([{}, None])),
-    "vectors of another space": lambda space: np.save(
-        space / "vectors.npy", np.zeros((9, 9), "float32")
-    ),
-    "vectors are a folder": lambda space: (
-        os.remove(space / "vectors.npy"),
-        os.mkdir(space / "vectors.npy"),
-    ),
-    "no numbers": lambda space: np.save(space / "vectors.npy", np.full((8, 8), np.nan, "float32")),
+    "vectors of another space": lambda space: np.save(space / "vectors.npy", NO_NUMBERS[1:] * 0),
+    "vectors are a folder": lambda space: make_folder_of(space / "vectors.npy"),
+    "no numbers": lambda space: np.save(space / "vectors.npy", NO_NUMBERS),
     "songs gone": lambda space: os.remove(space / "songs.csv"),
     "songs cut": lambda space: os.truncate(space / "songs.csv", 400),
     "songs empty": lambda space: os.truncate(space / "songs.csv", 0),
     "songs are bytes": lambda space: (space / "songs.csv").write_bytes(bytes(range(256))),
-    "a song twice": lambda space: (space / "songs.csv").write_text(
-        (space / "songs.csv").read_text().replace("song 4.wav", "song 2.wav")
-    ),
+    "a song twice": lambda space: edit(space / "songs.csv", "song 4.wav", "song 2.wav"),
     "encoder cut": lambda space: os.truncate(space / "encoder.safetensors", 1000),
     "encoder gone": lambda space: os.remove(space / "encoder.safetensors"),
     "facts cut": lambda space: os.truncate(space / "space.json", 50),
@@ -249,25 +247,13 @@ DAMAGE = {
     "facts are a list": lambda space: (space / "space.json").write_text("[]"),
     "facts are few": lambda space: (space / "space.json").write_text('{"format": 1}'),
     "facts are bytes": lambda space: (space / "space.json").write_bytes(b"\xff\xfe\x00"),
-    "facts are a folder": lambda space: (
-        os.remove(space / "space.json"),
-        os.mkdir(space / "space.json"),
+    "facts are a folder": lambda space: make_folder_of(space / "space.json"),
+    "another version": lambda space: edit(space / "space.json", '"format": 1', '"format": 99'),
+    "settings of another version": lambda space: edit(space / "space.json", '"bands"', '"bends"'),
+    "settings that are impossible": lambda space: edit(
+        space / "space.json", '"n_fft": 512', '"n_fft": "512"'
     ),
-    "another version": lambda space: (space / "space.json").write_text(
-        (space / "space.json").read_text().replace('"format": 1', '"format": 99')
-    ),
-    "settings of another version": lambda space: (space / "space.json").write_text(
-        (space / "space.json").read_text().replace('"bands"', '"bends"')
-    ),
-    "settings that are impossible": lambda space: (space / "space.json").write_text(
-        (space / "space.json").read_text().replace('"n_fft": 512', '"n_fft": "512"')
-    ),
-    "a save that leads elsewhere": lambda space: (
-        os.remove(space / "songs.csv"),
-        (space / "space.json").write_text(
-            json.dumps({**json.loads((space / "space.json").read_text()), "save": "./../.."})
-        ),
-    ),
+    "a save that leads elsewhere": lead_elsewhere,
 }
 
 
@@ -284,8 +270,7 @@ def whole(music, tmp_path_factory):
 def test_damage_is_told_in_a_sentence(what, made, whole, music, tmp_path):
     space = shutil.copytree(whole, tmp_path / "space")
     if made == "before":
-        old(space)
-    if made == "before":
+        make_old(space)
         assert len(SongSpace.load(space)) == 8, "spaces that people have still load"
     DAMAGE[what](space)
     with pytest.raises(RunError, match="make.* again with `song-metric space`") as found:
@@ -294,11 +279,9 @@ def test_damage_is_told_in_a_sentence(what, made, whole, music, tmp_path):
 
 
 def test_a_space_of_other_songs_than_it_was(whole, tmp_path):
-    "Songs may be edited by hand, the folder may be reached by a link, hold other files, and lose its index."
+    "Songs may be edited by hand, and the folder may be reached by a link, and hold other files."
     space = shutil.copytree(whole, tmp_path / "disk" / "space")
-    (space / "songs.csv").write_text(
-        (space / "songs.csv").read_text().replace("unlabelled", "Folk")
-    )
+    edit(space / "songs.csv", "unlabelled", "Folk")
     (space / "my notes.txt").write_text("keep me")
     try:
         (tmp_path / "link").symlink_to(space, target_is_directory=True)
@@ -357,48 +340,53 @@ def test_a_full_disk_leaves_the_space_as_it_was(refuse, whole, music, tmp_path, 
     assert len(SongSpace.load(space)) == 9
 
 
+def die_after(moment):
+    "Let this process die when it asks the system for its `moment`-th change of files."
+    calls = [0]
+
+    def count(true):
+        def call(*arguments, **options):
+            calls[0] += 1
+            if calls[0] > moment:
+                os._exit(9)
+            return true(*arguments, **options)
+
+        return call
+
+    for name in ("mkdir", "fsync", "replace", "unlink", "rmdir"):
+        setattr(os, name, count(getattr(os, name)))
+
+
+def save_one_more(space, folder, moment):
+    "In a process of its own, which dies at that moment: its exit status, 0 where it came through."
+    child = os.fork()
+    if not child:
+        try:
+            die_after(moment)
+            row = dict(space.songs.iloc[0], song_id=f"new {moment}")
+            space.extend([space.vectors[0] + 1], [row])
+            space.save(folder)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked")
 def test_a_process_killed_at_any_moment_leaves_one_space_or_the_other(whole, tmp_path):
-    space, left = shutil.copytree(whole, tmp_path / "space"), set()
+    folder, left = shutil.copytree(whole, tmp_path / "space"), set()
     for moment in range(100):
-        before = SongSpace.load(space)
-        child = os.fork()
-        if not child:
-            calls = [0]
-
-            def counted(true):
-                def call(*arguments, **options):
-                    calls[0] += 1
-                    if calls[0] > moment:
-                        os._exit(9)
-                    return true(*arguments, **options)
-
-                return call
-
-            for name in ("mkdir", "fsync", "replace", "unlink", "rmdir"):
-                setattr(os, name, counted(getattr(os, name)))
-            try:
-                before.extend(
-                    [before.vectors[0] + 1], [dict(before.songs.iloc[0], song_id=f"new {moment}")]
-                )
-                before.save(space)
-                os._exit(0)
-            finally:
-                os._exit(1)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        after = SongSpace.load(space)
-        assert (
-            status in (0, 9)
-            and len(after) - len(before) in (0, 1)
-            and after.recipe.weights.exists()
-        )
-        left.add((status, len(after) - len(before)))
+        before = SongSpace.load(folder)
+        status = save_one_more(before, folder, moment)
+        after = SongSpace.load(folder)
+        more = len(after) - len(before)
+        assert status in (0, 9) and more in (0, 1) and after.recipe.weights.exists()
+        left.add((status, more))
         if status == 0:
             break
     assert left == {(9, 0), (9, 1), (0, 1)} and moment > 8
-    assert not [path for path in space.iterdir() if path.is_dir()], (
-        "what was interrupted is cleared up"
-    )
+    folders = [path for path in folder.iterdir() if path.is_dir()]
+    assert not folders, "what was interrupted is cleared up"
 
 
 def test_of_two_at_once_the_second_waits_and_both_are_in(
@@ -460,35 +448,19 @@ def test_a_space_is_what_its_run_says(smoke):
 
 
 def test_adding_ten_songs_gives_the_vectors_that_the_run_has(smoke, tmp_path):
-    "Ten songs taken out of a run's space, the rest saved and loaded, the ten added from their files: as if they had always been there."
+    "Ten songs are taken out of a run's space and added to it again, as files."
     whole = SongSpace.from_run(smoke.folder)
-    out, kept = (
-        np.arange(0, len(whole), 4)[:10],
-        np.setdiff1d(np.arange(len(whole)), np.arange(0, len(whole), 4)[:10]),
-    )
-    part = SongSpace(
-        whole.vectors[kept],
-        whole.songs.iloc[kept],
-        whole.recipe,
-    )
-    files = []
-    for song_id, path in zip(whole.songs["song_id"].iloc[out], whole.songs["path"].iloc[out]):
-        files.append(
-            tmp_path / song_id
-        )  # a song's id decides where it is cut, so the file bears that name
-        shutil.copy(path, files[-1])
+    out = np.arange(0, len(whole), 4)[:10]
+    kept = np.setdiff1d(np.arange(len(whole)), out)
+    part = SongSpace(whole.vectors[kept], whole.songs.iloc[kept], whole.recipe)
+    ids = whole.songs["song_id"].iloc[out].tolist()
+    for song_id, path in zip(ids, whole.songs["path"].iloc[out]):
+        shutil.copy(path, tmp_path / song_id)  # the id, which decides on the cut, is the name
     saved = SongSpace.load(part.save(tmp_path / "space"))
-    added, rejected = saved.add(files)
-    assert (
-        not len(rejected) and added["song_id"].tolist() == whole.songs["song_id"].iloc[out].tolist()
-    )
-    assert (
-        np.abs(saved.vectors[len(kept) :] - whole.vectors[out]).max() < 1e-5
-        and (saved.vectors[: len(kept)] == whole.vectors[kept]).all()
-    )
-    assert (
-        SongSpace.load(saved.save(tmp_path / "space"))
-        .nearest(added["song_id"].iloc[3], 5)["song_id"]
-        .tolist()
-        == whole.nearest(added["song_id"].iloc[3], 5)["song_id"].tolist()
-    )
+    added, rejected = saved.add([tmp_path / song_id for song_id in ids])
+    assert not len(rejected) and added["song_id"].tolist() == ids
+    assert np.abs(saved.vectors[len(kept) :] - whole.vectors[out]).max() < 1e-5
+    assert (saved.vectors[: len(kept)] == whole.vectors[kept]).all()
+    again = SongSpace.load(saved.save(tmp_path / "space"))
+    near = [space.nearest(ids[3], 5)["song_id"].tolist() for space in (again, whole)]
+    assert near[0] == near[1]
