@@ -121,7 +121,7 @@ def start_process(environment: dict[str, str]) -> tuple:
 
 # %% ../nbs/workers.ipynb #workers-010
 class Worker:
-    "A process that computes `function(item)`, an item at a time; started with the first."
+    "A process that computes `function(item)`, an item at a time."
 
     def __init__(self, environment: dict[str, str] = ONE_THREAD | KEEP_MEMORY):
         self.environment = environment
@@ -143,7 +143,7 @@ class Worker:
         return answer[1]
 
     def kill(self) -> None:
-        "End the process at once; who waits for its answer learns of it."
+        "End the process, at once."
         process = self.process
         if process is not None:
             process.terminate()

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from typing import NamedTuple
 
@@ -173,39 +174,33 @@ USES = [
 ]
 
 
+def is_compiled(file: metadata.PackagePath) -> bool:
+    "Whether a package's file is compiled code."
+    return re.search(r"\.(so|pyd)(\.|$)", file.name) is not None
+
+
 @lru_cache
 def native_packages() -> list[str]:
     "Names of the installed packages that bring compiled code."
-
-    def compiled(file):
-        return re.search(r"\.(so|pyd)(\.|$)", file.name)
-
-    found = [d.name for d in metadata.distributions() if any(map(compiled, d.files or []))]
-    return sorted({re.sub(r"[-_.]+", "-", name).lower() for name in found})
+    packages = [d for d in metadata.distributions() if any(map(is_compiled, d.files or []))]
+    return sorted({re.sub(r"[-_.]+", "-", package.name).lower() for package in packages})
 
 
 def loading(package: str) -> Use:
     "A use that only loads a package's compiled modules: for small ones that other packages bring."
-    found = [
-        str(f)
-        for f in metadata.files(package) or []
-        if re.search(r"\.(abi3|cpython[^/]*)\.so$", f.name)
-    ]
-    names = [re.sub(r"\.(abi3|cpython[^/]*)\.so$", "", file).replace("/", ".") for file in found]
-    names = [name for name in names if "test" not in name and "_vendored" not in name]
-    return Use(
-        package,
-        "from importlib import import_module\n" + "".join(f"import_module({n!r})\n" for n in names),
-    )
+    lines = ["from importlib import import_module"]
+    for file in metadata.files(package) or []:
+        module = re.fullmatch(r"(.+)\.(?:abi3|cpython[^/]*)\.so", str(file))
+        if module and "test" not in module[1] and "_vendored" not in module[1]:
+            lines.append(f"import_module({module[1].replace('/', '.')!r})")
+    return Use(package, "\n".join(lines))
 
 
 def all_uses() -> list[Use]:
     "The uses above of what is installed, and the loading of every other native package."
-    written = {use.package for use in USES}
-    others = [
-        name for name in native_packages() if name not in written | NEVER_LOADED | {"song-metric"}
-    ]
-    return [use for use in USES if version(use.package)] + [loading(name) for name in others]
+    named = {use.package for use in USES} | NEVER_LOADED | {"song-metric"}
+    others = [loading(name) for name in native_packages() if name not in named]
+    return [use for use in USES if version(use.package)] + others
 
 
 def version(package: str) -> str:
@@ -216,16 +211,17 @@ def version(package: str) -> str:
         return ""
 
 
-def run_use(use: Use, before=(), timeout: float = 600) -> Outcome:
+def run_use(use: Use, before: tuple[str, ...] = (), timeout: float = 600) -> Outcome:
     "Run a use in a process of its own, under the command `before`."
-    start, quiet = time.monotonic(), {"OMP_NUM_THREADS": "1", "QEMU_LOG_FILENAME": os.devnull}
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, **quiet, "NUMBA_CACHE_DIR": folder, "MPLCONFIGDIR": folder}
+        quiet = {"OMP_NUM_THREADS": "1", "QEMU_LOG_FILENAME": os.devnull}
+        places = {"NUMBA_CACHE_DIR": folder, "MPLCONFIGDIR": folder}
         try:
             done = subprocess.run(
                 [*before, sys.executable, "-c", use.code],
                 cwd=folder,
-                env=environment,
+                env={**os.environ, **quiet, **places},
                 timeout=timeout,
                 capture_output=True,
                 text=True,
@@ -247,20 +243,26 @@ def ending(status: int, errors: str) -> str:
     return f"failed: {last[:90]}"
 
 
-def check(uses, processors: dict, jobs: int = 1, timeout: float = 600, told=print) -> dict:
-    "{package: {processor: Outcome}}; `told` gets a line for each use that has ended."
-    tasks = [(use, name, before) for use in uses for name, before in processors.items()]
+def check(
+    uses: list[Use],
+    processors: dict,
+    jobs: int = 1,
+    timeout: float = 600,
+    told: Callable[[str], None] = print,
+) -> dict[str, dict[str, Outcome]]:
+    "Outcomes by package and processor; `told` gets a line for each use that has ended."
+    tasks = [(use, name) for use in uses for name in processors]
 
-    def one(task):
-        use, name, before = task
-        outcome = run_use(use, before, timeout)
+    def run_task(task: tuple[Use, str]) -> Outcome:
+        use, name = task
+        outcome = run_use(use, processors[name], timeout)
         told(f"{use.package:<24} {name:<14} {outcome.word} ({outcome.seconds:.0f} s)")
         return outcome
 
     with ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(one, tasks))
+        outcomes = list(pool.map(run_task, tasks))
     found = {use.package: {} for use in uses}
-    for (use, name, _), outcome in zip(tasks, outcomes):
+    for (use, name), outcome in zip(tasks, outcomes):
         found[use.package][name] = outcome
     return found
 
@@ -285,35 +287,42 @@ def broken(found: dict) -> list[str]:
     ]
 
 
-def main(arguments=None) -> int:
-    """The command: 0 where all that is needed works everywhere, 1 where something dies, 2 without
-    qemu.
-    """
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    "What the command line asks for."
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", help="only these (default: every native package)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes side by side")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for each use")
-    given = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def why_not_here() -> str:
+    "Why old processors cannot be emulated here; '' where they can."
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        return print("Old processors are emulated on Linux and x86-64 only.") or 2
-    if not shutil.which(QEMU):
-        return print(MISSING) or 2
-    start, uses = (
-        time.monotonic(),
-        [u for u in all_uses() if not given.packages or u.package in given.packages],
-    )
+        return "Old processors are emulated on Linux and x86-64 only."
+    return "" if shutil.which(QEMU) else MISSING
+
+
+def main(arguments: list[str] | None = None) -> int:
+    "The command: 0 where all that is needed works, 1 where something dies, 2 where none can say."
+    given = parse_arguments(arguments)
+    uses = all_uses()
+    if given.packages:
+        uses = [use for use in uses if use.package in given.packages]
+    problem = why_not_here()
     if not uses:
-        return print(f"None of these is a native package here: {', '.join(given.packages)}.") or 2
-    found = check(
-        uses, PROCESSORS, given.jobs, given.timeout, told=lambda text: print(text, flush=True)
-    )
-    print(f"\n{table(found)}\n\nAfter {(time.monotonic() - start) / 60:.1f} minutes: ", end="")
+        problem = f"None of these is a native package here: {', '.join(given.packages)}."
+    if problem:
+        print(problem)
+        return 2
+    start = time.monotonic()
+    print_now = partial(print, flush=True)
+    found = check(uses, PROCESSORS, given.jobs, given.timeout, print_now)
     wrong = broken(found)
-    print(
-        f"these would die, or fail, for some users: {', '.join(wrong)}."
-        if wrong
-        else "all that is needed works."
-    )
+    verdict = "all that is needed works."
+    if wrong:
+        verdict = f"these would die, or fail, for some users: {', '.join(wrong)}."
+    print(f"\n{table(found)}\n\nAfter {(time.monotonic() - start) / 60:.1f} minutes: {verdict}")
     return 1 if wrong else 0
 
 
