@@ -16,6 +16,7 @@ __all__ = [
     "CANCELLED",
     "SILENT",
     "AudioError",
+    "reason_for",
     "is_text",
     "looks_like",
     "file_start",
@@ -68,10 +69,20 @@ import numpy as np
 import soundfile as sf
 import soxr
 
+from .names import plain_text
+
 
 # %% ../nbs/audio.ipynb #audio-005
 class AudioError(Exception):
     "Why a file cannot be used, in plain words, such as `empty: the file holds 0 bytes`."
+
+
+def reason_for(error: Exception) -> str:
+    "Why a file cannot be used, by what was raised on it: a decoder may raise anything."
+    text = plain_text(error)
+    if isinstance(error, AudioError):
+        return text
+    return f"cannot be read: {text or type(error).__name__}"
 
 
 # %% ../nbs/audio.ipynb #audio-007

@@ -29,7 +29,7 @@ from typing import Any
 
 import pandas as pd
 
-from .audio import AudioError, read_middle
+from .audio import read_middle, reason_for
 from .files import RunError, atomic_write
 from .names import one_spelling, plain_text
 from .seen import file_facts
@@ -117,10 +117,8 @@ def sound_facts(path: Path | str, preview_seconds: float = 30.0) -> dict:
     """
     try:
         audio, _, duration = read_middle(path, preview_seconds, None)
-    except AudioError as error:
-        return dict(reason=str(error))
     except Exception as error:  # whatever a decoder may do, the run goes on
-        return dict(reason=f"cannot be read: {plain_text(error) or type(error).__name__}")
+        return dict(reason=reason_for(error))
     duration = round(duration, 3)
     sound = hashlib.blake2b(audio, digest_size=16)
     sound.update(repr(duration).encode())

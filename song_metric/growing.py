@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .audio import AudioError, read_middle
+from .audio import read_middle, reason_for
 from .catalog import CATALOG_COLUMNS, REJECTED_COLUMNS
 from .files import RunError, relative_path
 from .names import plain_text
@@ -88,11 +88,8 @@ def read_song(
         sound, _, duration = read_middle(path, settings.preview_seconds, settings.sample_rate)
         examples = song_examples(sound, settings, song_id, seed)
         return ReadSong(catalog_row(song_id, Path(path), duration), sound, examples)
-    except AudioError as error:
-        reason = str(error)
     except Exception as error:  # whatever a decoder may do, the others go on
-        reason = f"cannot be read: {plain_text(error) or type(error).__name__}"
-    return dict(path=path_text(path), reason=reason)
+        return dict(path=path_text(path), reason=reason_for(error))
 
 
 # %% ../nbs/growing.ipynb #growing-007

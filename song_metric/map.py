@@ -60,7 +60,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from .audio import AudioError, read_middle
+from .audio import read_middle, reason_for
 from .files import RunError, atomic_write, relative_path
 from .names import plain_text
 from .playlists import CORRIDOR, SPACING, TURN, WIDTH
@@ -272,10 +272,8 @@ def read_excerpt(path: str, seconds: float, kbps: int, codec: str = "opus") -> t
     try:
         sound = read_middle(path, seconds, RATE)[0]
         return as_text(encode_excerpt(sound, kbps, codec)), ""
-    except AudioError as error:
-        return "", plain_text(error)
     except Exception as error:  # whatever a decoder may do, the map is made
-        return "", f"cannot be read: {plain_text(error) or type(error).__name__}"
+        return "", reason_for(error)
 
 
 def read_excerpts(paths: Iterable[str], sound: MapSound, kbps: int) -> list[tuple[str, str]]:

@@ -8,7 +8,6 @@ __all__ = [
     "SpectrogramSettings",
     "settings_problems",
     "length_problems",
-    "hann",
     "short_time_spectra",
     "mel_filters",
     "linear_filters",
@@ -32,7 +31,7 @@ __all__ = [
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +40,7 @@ import pandas as pd
 import scipy.fft
 import soundfile as sf
 
-from .audio import AudioError, check_sound, read_middle
+from .audio import AudioError, check_sound, read_middle, reason_for
 from .catalog import REJECTED_COLUMNS, load_catalog
 from .essence import essence_sha256
 from .files import RunError, state_of
@@ -129,19 +128,16 @@ def length_problems(settings: SpectrogramSettings) -> Iterator[str]:
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-014
-def hann(n_fft: int) -> np.ndarray:
-    "Periodic Hann window of `n_fft` samples, float32."
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype("float32")
-
-
 def short_time_spectra(sound: np.ndarray, settings: SpectrogramSettings) -> np.ndarray:
     """Complex spectra (frame, n_fft / 2 + 1) of one example (sample,), complex64.
 
     All windows lie inside the example.
     """
+    angles = 2 * np.pi * np.arange(settings.n_fft) / settings.n_fft
+    hann = (0.5 - 0.5 * np.cos(angles)).astype("float32")
     windows = np.lib.stride_tricks.sliding_window_view(sound, settings.n_fft)
     windows = windows[:: settings.hop_length][: settings.frames]
-    return scipy.fft.rfft(windows * hann(settings.n_fft), axis=-1, overwrite_x=True)
+    return scipy.fft.rfft(windows * hann, axis=-1, overwrite_x=True)
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-017
@@ -178,9 +174,8 @@ def linear_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
 
 def band_filters(settings: SpectrogramSettings) -> scipy.sparse.csr_array:
     "The filters (band, n_fft / 2 + 1) of the settings' representation."
-    if settings.representation == "logmel":
-        return mel_filters(settings)
-    return linear_filters(settings)
+    filters = dict(logmel=mel_filters, stft=linear_filters)
+    return filters[settings.representation](settings)
 
 
 def band_frequencies(settings: SpectrogramSettings) -> np.ndarray:
@@ -293,11 +288,9 @@ def song_keys(catalog: pd.DataFrame, settings: SpectrogramSettings, seed: int = 
     code = essence_sha256(*DECODING, "song_metric.spectrograms")
     libraries = package_versions(("numpy", "scipy", "librosa", "soundfile", "soxr", "av"))
     common = json.dumps([asdict(settings), seed, code, libraries, sf.__libsndfile_version__])
-    keys = []
-    for song_id, path in zip(catalog["song_id"], catalog["path"]):
-        about = json.dumps([common, song_id, path, state_of(path)])
-        keys.append(hashlib.sha256(about.encode()).digest()[:16])
-    return keys
+    songs = zip(catalog["song_id"], catalog["path"])
+    texts = [json.dumps([common, song_id, path, state_of(path)]) for song_id, path in songs]
+    return [hashlib.sha256(text.encode()).digest()[:16] for text in texts]
 
 
 # %% ../nbs/01_spectrograms.ipynb #01_spectrograms-041
@@ -311,10 +304,8 @@ def song_or_reason(
     song_id, path = song
     try:
         return examples_and_offsets(path, settings, song_id, seed, filters)
-    except AudioError as error:
-        return str(error)
     except Exception as error:  # whatever a decoder may do, the run goes on
-        return f"cannot be read: {error or type(error).__name__}"
+        return reason_for(error)
 
 
 def comes_out_again(
@@ -398,5 +389,6 @@ def load_settings(run: Chapter | Path | str) -> SpectrogramSettings:
     "The settings that made a run's examples: what a new song needs to be comparable."
     path = Path(read_artifact(run, "01_spectrograms", "settings.json"))
     values = json.loads(path.read_text(encoding="utf-8"))
-    names = SpectrogramSettings.__dataclass_fields__
-    return SpectrogramSettings(**{name: values[name] for name in names})
+    return SpectrogramSettings(
+        **{field.name: values[field.name] for field in fields(SpectrogramSettings)}
+    )
