@@ -3,7 +3,7 @@
     python tools/compare_runs.py data/runs/before data/runs/after
 
 Files are told apart by the checksums in the chapters' manifests. A table that differs is read: rows
-are matched by their texts, and columns that hold times are left out. The exit status is 1 where a
+are matched by their texts; times, and where files lie, are left out. The exit status is 1 where a
 number differs, or a row or a file of the first run is missing from the second.
 """
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from song_metric.runs import read_manifest
 
-TIMES = ("seconds", "took")  # parts of the names of columns that differ from run to run
+PASSING = ("seconds", "took", "path")  # parts of the names of columns that no result depends on
 COMPARED = (".csv", ".npy")
 
 
@@ -31,9 +31,9 @@ def read_outputs(run: Path) -> dict[str, str]:
 
 
 def read_keyed(path: Path) -> pd.DataFrame:
-    "A table whose rows are named by their texts, and numbered where texts repeat; without times."
+    "A table whose rows are named by their texts, and numbered where texts repeat; without what passes."
     table = pd.read_csv(path)
-    table = table[[name for name in table if not any(part in name for part in TIMES)]]
+    table = table[[name for name in table if not any(part in name for part in PASSING)]]
     texts = [name for name in table if table[name].dtype.kind not in "fiu"]
     key = table[texts].astype(str).agg(" · ".join, axis=1) if texts else table.index.astype(str)
     key = pd.Series(key, index=table.index)
