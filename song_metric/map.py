@@ -8,12 +8,9 @@ __all__ = [
     "NEIGHBOURS",
     "TRUST_SONGS",
     "RATE",
-    "MP3_RATES",
+    "CODECS",
     "HEADERS",
     "KBPS_BYTES",
-    "CODECS",
-    "OGG_POLYNOMIAL",
-    "OGG_CRC",
     "KINDS",
     "NO_PATH",
     "SHAPES",
@@ -26,8 +23,6 @@ __all__ = [
     "measure_trust",
     "Codec",
     "bit_rate",
-    "crc_table",
-    "ogg_checksum",
     "with_serial",
     "encode_excerpt",
     "as_text",
@@ -52,13 +47,14 @@ __all__ = [
 import base64
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from mutagen.ogg import OggPage
 
 from .audio import read_middle, reason_for
 from .files import RunError, atomic_write, relative_path
@@ -92,6 +88,7 @@ def lay_out(vectors: np.ndarray, seed: int = 0, perplexity: float = 30.0) -> np.
     return (positions - positions.mean(axis=0)).round(3)
 
 
+# %% ../nbs/map.ipynb #map-005b
 def measure_trust(vectors: np.ndarray, positions: np.ndarray, seed: int = 0) -> dict:
     """How far the map can be trusted [Venna & Kaski 2001].
 
@@ -109,9 +106,6 @@ def measure_trust(vectors: np.ndarray, positions: np.ndarray, seed: int = 0) -> 
 
 # %% ../nbs/map.ipynb #map-008
 RATE = 24_000  # samples a second of an excerpt
-MP3_RATES = (64, 56, 48, 40, 32, 24, 16)  # kbit/s that an MP3 of this sample rate can have
-HEADERS = 1000  # bytes that Ogg's headers take, about
-KBPS_BYTES = 132  # bytes a second of one kbit/s: 125, and another 5 % for Ogg's pages
 
 
 @dataclass(frozen=True)
@@ -119,8 +113,7 @@ class Codec:
     "How excerpts are encoded: bit rates in kbit/s, and what libsndfile is told."
 
     type: str  # as browsers call it
-    least: int
-    most: int
+    rates: Sequence[int]  # that an excerpt can have
     scale: tuple[int, int]  # the encoder's bit rates, spread over its scale of compression
     options: dict
 
@@ -130,23 +123,24 @@ class Codec:
         return 1 - (kbps - low) / (high - low)
 
 
-# %% ../nbs/map.ipynb #map-008b
 CODECS = {
     "opus": Codec(
         type="audio/ogg; codecs=opus",
-        least=12,
-        most=48,
+        rates=range(12, 49),
         scale=(6, 256),
         options=dict(format="OGG", subtype="OPUS"),
     ),
     "mp3": Codec(
         type="audio/mpeg",
-        least=16,
-        most=64,
+        rates=(16, 24, 32, 40, 48, 56, 64),
         scale=(8, 160),
         options=dict(format="MP3", subtype="MPEG_LAYER_III", bitrate_mode="CONSTANT"),
     ),
 }
+
+# %% ../nbs/map.ipynb #map-008b
+HEADERS = 1000  # bytes that Ogg's headers take, about
+KBPS_BYTES = 132  # bytes a second of one kbit/s: 125, and another 5 % for Ogg's pages
 
 
 def bit_rate(songs: int, seconds: float, megabytes: float, codec: str = "opus") -> int:
@@ -154,50 +148,21 @@ def bit_rate(songs: int, seconds: float, megabytes: float, codec: str = "opus") 
 
     0 where even the least bit rate takes more.
     """
-    least, most = CODECS[codec].least, CODECS[codec].most
     bytes_each = megabytes * 1e6 / max(1, songs) - HEADERS
     kbps = int(bytes_each / (KBPS_BYTES * seconds))
-    if codec == "mp3":
-        kbps = next((rate for rate in MP3_RATES if rate <= kbps), 0)
-    return min(kbps, most) if kbps >= least else 0
+    return max((rate for rate in CODECS[codec].rates if rate <= kbps), default=0)
 
 
 # %% ../nbs/map.ipynb #map-008e
-OGG_POLYNOMIAL = 0x04C11DB7  # of the checksum
-
-
-def crc_table() -> list[int]:
-    "Ogg's checksum of each byte."
-    table = [byte << 24 for byte in range(256)]
-    for _ in range(8):
-        table = [(crc << 1) ^ (OGG_POLYNOMIAL if crc >> 31 else 0) for crc in table]
-        table = [crc & 0xFFFFFFFF for crc in table]
-    return table
-
-
-OGG_CRC = crc_table()
-
-
-def ogg_checksum(page: bytes) -> int:
-    "The checksum of an Ogg page whose own field holds 0."
-    crc = 0
-    for byte in page:
-        crc = (crc << 8 & 0xFFFFFFFF) ^ OGG_CRC[crc >> 24 ^ byte]
-    return crc
-
-
 def with_serial(ogg: bytes, serial: int = 0) -> bytes:
     "An Ogg stream with this serial number, and with its pages' checksums."
-    out = bytearray(ogg)
-    at = 0
-    while at < len(out):
-        segments = out[at + 26]
-        end = at + 27 + segments + sum(out[at + 27 : at + 27 + segments])
-        out[at + 14 : at + 18] = serial.to_bytes(4, "little")
-        out[at + 22 : at + 26] = bytes(4)
-        out[at + 22 : at + 26] = ogg_checksum(out[at:end]).to_bytes(4, "little")
-        at = end
-    return bytes(out)
+    file = io.BytesIO(ogg)
+    pages = []
+    while file.tell() < len(ogg):
+        page = OggPage(file)
+        page.serial = serial
+        pages.append(page.write())
+    return b"".join(pages)
 
 
 # %% ../nbs/map.ipynb #map-009
@@ -231,7 +196,6 @@ def vectors_text(vectors: np.ndarray) -> str:
 
 # %% ../nbs/map.ipynb #map-014
 KINDS = ("auto", "embed", "link", "none")
-NO_PATH = "this space was saved without paths"
 
 
 @dataclass(frozen=True)
@@ -256,15 +220,17 @@ class MapSound:
         if self.audio == "auto":
             return ("embed" if kbps else "link"), kbps
         if self.audio == "embed" and not kbps:
-            raise RunError(
-                f"Excerpts of {songs} songs take more than {self.megabytes:g} MB, even at "
-                f"{CODECS[self.codec].least} kbit/s: allow more, make them shorter, "
-                "or link the files."
-            )
+            least = CODECS[self.codec].rates[0]
+            much = f"Excerpts of {songs} songs take more than {self.megabytes:g} MB"
+            wayout = "allow more, make them shorter, or link the files"
+            raise RunError(f"{much}, even at {least} kbit/s: {wayout}.")
         return self.audio, kbps
 
 
 # %% ../nbs/map.ipynb #map-014b
+NO_PATH = "this space was saved without paths"
+
+
 def read_excerpt(path: str, seconds: float, kbps: int, codec: str = "opus") -> tuple[str, str]:
     "(excerpt as text, '') of a sound file, or ('', why there is none)."
     if not path:
@@ -283,6 +249,7 @@ def read_excerpts(paths: Iterable[str], sound: MapSound, kbps: int) -> list[tupl
     return [("", str(found)) if isinstance(found, Crash) else found for found in made]
 
 
+# %% ../nbs/map.ipynb #map-014c
 def why_unlinked(path: str) -> str:
     "Why a song's file cannot be linked; '' where it can."
     if not path:
@@ -302,8 +269,8 @@ def collect_sounds(space: SongSpace, sound: MapSound) -> tuple[dict, list[str]]:
     if kind == "link":
         reasons = [why_unlinked(path) for path in paths]
     missing = {str(i): why for i, why in enumerate(reasons) if why}
-    type_ = CODECS[sound.codec].type
-    return dict(kind=kind, seconds=sound.seconds, type=type_, kbps=kbps, missing=missing), excerpts
+    facts = dict(kind=kind, seconds=sound.seconds, type=CODECS[sound.codec].type, kbps=kbps)
+    return facts | dict(missing=missing), excerpts
 
 
 # %% ../nbs/map.ipynb #map-017
@@ -322,6 +289,7 @@ NAME_SIZE = (0.16, 0.04)  # width and height that a name takes, as shares of the
 PATH_CONSTANTS = dict(turn=TURN, corridor=CORRIDOR, width=WIDTH, spacing=SPACING)
 
 
+# %% ../nbs/map.ipynb #map-017a
 def place_names(positions: np.ndarray, own: np.ndarray, count: int) -> np.ndarray:
     "Where each genre's name stands `(genre, 2)`; `own` is the genre of each song."
     from song_metric.visualization import part_labels

@@ -9,8 +9,8 @@ __all__ = [
     "FONT_SIZE",
     "MATH_STYLE",
     "CODE",
-    "BLOCK_FORMULA",
-    "INLINE_FORMULA",
+    "BLOCK",
+    "INLINE",
     "LONG_CELL",
     "IMPORT_LINES",
     "KEPT_OUTPUTS",
@@ -18,13 +18,11 @@ __all__ = [
     "HARMLESS_ATTRIBUTES",
     "HARMLESS_STYLES",
     "SCORES",
-    "BEST_COLUMNS",
     "PREFERRED",
     "FIGURES",
     "WORDS",
     "MOST_ROWS",
     "USE",
-    "NOTES",
     "MOST_SONGS",
     "MOST_REASONS",
     "SONG_COLUMNS",
@@ -34,8 +32,7 @@ __all__ = [
     "markdown_file",
     "draw_latex",
     "draw_formula",
-    "draw_block",
-    "draw_inline",
+    "draw_match",
     "draw_formulas",
     "fold_title",
     "prepare_code",
@@ -52,17 +49,15 @@ __all__ = [
     "rows_of",
     "number",
     "rounded",
+    "csv_table",
     "verdict",
     "best_scores",
-    "best_table",
     "gather_scores",
-    "csv_table",
     "figure_title",
     "read_figure",
     "figure_order",
     "gather_figures",
     "read_part",
-    "read_notes",
     "gather_use",
     "list_table",
     "with_duration",
@@ -70,7 +65,6 @@ __all__ = [
     "gather_chapter",
     "commit_of",
     "gather_origin",
-    "gather_parameters",
     "gather_head",
     "gather_run",
     "is_stale",
@@ -88,9 +82,10 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from html import escape
 from importlib import metadata
+from operator import or_
 from pathlib import Path
 
 from markupsafe import Markup
@@ -169,6 +164,7 @@ def draw_latex(latex: str) -> tuple[bytes, float]:
     return file.getvalue(), depth
 
 
+# %% ../nbs/pages.ipynb #pages-010a
 def draw_formula(latex: str, block: bool = False) -> str | None:
     """A LaTeX formula as an HTML image whose baseline is the text's.
 
@@ -188,26 +184,20 @@ def draw_formula(latex: str, block: bool = False) -> str | None:
 
 # %% ../nbs/pages.ipynb #pages-010b
 CODE = r"(```.*?```|`[^`\n]*`)"
-BLOCK_FORMULA = r"\$\$(.+?)\$\$"
-INLINE_FORMULA = r"(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)"
+BLOCK = r"\$\$(.+?)\$\$"
+INLINE = r"(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)"
 
 
-def draw_block(match: re.Match) -> str:
-    "The drawing of a formula that stands alone, or its text."
-    return draw_formula(match[1], block=True) or match[0]
-
-
-def draw_inline(match: re.Match) -> str:
-    "The drawing of a formula within a line, or its text."
-    return draw_formula(match[1]) or match[0]
+def draw_match(match: re.Match) -> str:
+    "The drawing of a formula, or its text."
+    block, inline = match.groups()
+    return draw_formula(block or inline, block=bool(block)) or match[0]
 
 
 def draw_formulas(source: str) -> str:
     "Markdown whose formulas between dollar signs, outside code, are drawn."
     parts = re.split(CODE, source, flags=re.S)  # text and code take turns
-    for i in range(0, len(parts), 2):
-        text = re.sub(BLOCK_FORMULA, draw_block, parts[i], flags=re.S)
-        parts[i] = re.sub(INLINE_FORMULA, draw_inline, text)
+    parts[::2] = [re.sub(f"{BLOCK}|{INLINE}", draw_match, text, flags=re.S) for text in parts[::2]]
     return "".join(parts)
 
 
@@ -241,6 +231,7 @@ def prepare_code(cell: dict) -> bool:
     return bool(lines or cell.get("outputs"))
 
 
+# %% ../nbs/pages.ipynb #pages-012a
 def prepare_prose(cell: dict) -> None:
     "Draw a text's formulas, and turn its links to chapters into links to their pages."
     chapter_link = r"\]\((?:\./)?(\d\d_\w+)\.ipynb(#[^)]*)?\)"
@@ -284,6 +275,7 @@ HARMLESS_STYLES = """
 """.split()
 
 
+# %% ../nbs/pages.ipynb #pages-013a
 def clean_html(html: str) -> str:
     "HTML reduced to harmless markup: tables, text, embedded pictures and sounds."
     import bleach
@@ -329,6 +321,7 @@ def template_folders() -> list[str]:
     return [str(Path(file.locate()).resolve().parent.parent) for file in found]
 
 
+# %% ../nbs/pages.ipynb #pages-014a
 def cells_html(notebook: dict) -> Markup:
     "The cells of a notebook that is ready for reading, as HTML."
     from nbconvert import HTMLExporter
@@ -393,6 +386,7 @@ def rows_of(path: Path | str) -> list[dict]:
         return []
 
 
+# %% ../nbs/pages.ipynb #pages-016a
 def number(text: object) -> float | None:
     "A cell's number, or None."
     try:
@@ -410,9 +404,16 @@ def rounded(text: object, digits: int = 3) -> object:
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
 
 
+# %% ../nbs/pages.ipynb #pages-016e
+def csv_table(path: Path, most: int | None = None, digits: int = 3) -> Table:
+    "A CSV file as a table, cut at `most` rows; numbers have so many digits."
+    rows = rows_of(path)
+    values = [[rounded(value, digits) for value in row.values()] for row in rows[:most]]
+    return Table(list(rows[0]) if rows else [], values, len(rows) - len(values))
+
+
 # %% ../nbs/pages.ipynb #pages-016d
 SCORES = ("v_measure", "ami", "precision_at_10")
-BEST_COLUMNS = ("embedding", "pooling", "clusterer", *SCORES)
 PREFERRED = {"level": "song", "split": "held_out", "pooling": "mean"}
 
 
@@ -438,14 +439,7 @@ def best_scores(run: Path | str) -> list[dict]:
     return list(best.values())
 
 
-def best_table(run: Path) -> Table:
-    "The best scores as a table."
-    rows = best_scores(run)
-    for row in rows:
-        row.update({name: f"{row[name]:.3f}" for name in SCORES if row[name] is not None})
-    return Table(list(BEST_COLUMNS), [[row.get(name) for name in BEST_COLUMNS] for row in rows])
-
-
+# %% ../nbs/pages.ipynb #pages-016f
 def gather_scores(run: Path) -> dict:
     "The verdict, the poster's table with its caption, and every row of `scores.csv`."
     folder = run / "04_evaluation"
@@ -454,17 +448,8 @@ def gather_scores(run: Path) -> dict:
         verdict=markdown_file(folder / "verdict.md"),
         summary=markdown_file(folder / "summary.md"),
         caption=caption.read_text(encoding="utf-8").strip() if caption.exists() else "",
-        best=best_table(run),
         all=csv_table(folder / "scores.csv", digits=4),
     )
-
-
-# %% ../nbs/pages.ipynb #pages-016e
-def csv_table(path: Path, most: int | None = None, digits: int = 3) -> Table:
-    "A CSV file as a table, cut at `most` rows; numbers have so many digits."
-    rows = rows_of(path)
-    values = [[rounded(value, digits) for value in row.values()] for row in rows[:most]]
-    return Table(list(rows[0]) if rows else [], values, len(rows) - len(values))
 
 
 # %% ../nbs/pages.ipynb #pages-018
@@ -475,8 +460,11 @@ WORDS = {"tsne": "t-SNE", "pca": "PCA", "ali": "ALI", "mfcc": "MFCC", "umap": "U
 def figure_title(name: str) -> str:
     "A figure's title from its file's name: `tsne_ali` gives `t-SNE ALI`."
     first, *rest = re.split(r"[_-]+", name)
-    first = WORDS.get(first, first[:1].upper() + first[1:])
-    return " ".join([first, *(WORDS.get(word, word) for word in rest)])
+    words = [
+        WORDS.get(first, first[:1].upper() + first[1:]),
+        *(WORDS.get(word, word) for word in rest),
+    ]
+    return " ".join(words)
 
 
 def read_figure(path: Path) -> dict:
@@ -517,6 +505,7 @@ USE = {
     "geometry": (
         "07_geometry",
         {
+            "notes.md": "",
             "geometry.png": "",
             "genres.csv": "",
             "bridge_artists.csv": "Artists between two genres",
@@ -526,37 +515,30 @@ USE = {
         },
     ),
 }
-NOTES = {"geometry": "notes.md"}  # sentences, one a line, that stand as a list
 
 
+# %% ../nbs/pages.ipynb #pages-023a
 def read_part(path: Path) -> dict:
-    "A figure, a table or a text: its `kind` and `content`."
+    "A figure, a table, a list of plain texts, or a text: its `kind` and `content`."
     if path.suffix == ".png":
         return dict(kind="figure", content=read_figure(path))
     if path.suffix == ".csv":
         table = csv_table(path, MOST_ROWS)
         columns = [name.replace("_", " ") for name in table.columns]
         return dict(kind="table", content=Table(columns, table.rows, table.more))
+    if path.name == "notes.md":
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return dict(kind="list", content=[line.removeprefix("- ") for line in lines])
     return dict(kind="text", content=markdown_file(path))
 
 
-def read_notes(path: Path) -> list[str]:
-    "The points of a Markdown list, as plain text."
-    if not path.exists():
-        return []
-    return [line.removeprefix("- ") for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def gather_use(run: Path, name: str) -> dict:
-    "What a section of `USE` shows: its chapter, notes, and parts, some of them folded."
+    "What a section of `USE` shows: its chapter, and parts, some of them folded."
     chapter, titles = USE[name]
     folder = run / chapter
-    parts = []
-    for file, title in titles.items():
-        if (folder / file).exists():
-            parts.append(read_part(folder / file) | dict(fold=title))
-    notes = read_notes(folder / NOTES[name]) if name in NOTES else []
-    return dict(chapter=chapter, notes=notes, parts=parts)
+    found = {folder / file: title for file, title in titles.items() if (folder / file).exists()}
+    parts = [read_part(path) | dict(fold=title) for path, title in found.items()]
+    return dict(chapter=chapter, parts=parts)
 
 
 # %% ../nbs/pages.ipynb #pages-021
@@ -629,14 +611,6 @@ def gather_origin(facts: dict, manifest: dict) -> dict:
     }
 
 
-def gather_parameters(manifests: list[dict]) -> dict:
-    "All parameters of all chapters."
-    values = {}
-    for manifest in manifests:
-        values.update(manifest.get("parameters", {}))
-    return values
-
-
 # %% ../nbs/pages.ipynb #pages-027
 def gather_head(facts: dict, manifests: list[dict]) -> list[str]:
     "What run this is: profile, source, seed, when, and how long it took."
@@ -648,6 +622,7 @@ def gather_head(facts: dict, manifests: list[dict]) -> list[str]:
     ]
 
 
+# %% ../nbs/pages.ipynb #pages-027a
 def gather_run(run: Path) -> dict:
     "All that the run's page shows, made of whatever its chapters have left."
     facts = read_json(run / "run.json") or {}
@@ -667,7 +642,7 @@ def gather_run(run: Path) -> dict:
         songs=gather_songs(run),
         chapters=[gather_chapter(name, manifest) for name, manifest in chapters.items()],
         origin=gather_origin(facts, manifests[-1] if manifests else {}),
-        parameters=gather_parameters(manifests),
+        parameters=reduce(or_, (manifest.get("parameters", {}) for manifest in manifests), {}),
     )
 
 
@@ -689,6 +664,7 @@ def convert(folder: Path, chapters: list[dict]) -> None:
     write_page(folder / "notebook.html", chapter_page(folder / "notebook.ipynb", chapters))
 
 
+# %% ../nbs/pages.ipynb #pages-028a
 def write_chapters(run: Path) -> None:
     "Convert the executed notebooks whose pages are missing or older, many at once."
     executed = [path.parent for path in sorted(run.glob("*/notebook.ipynb"))]
