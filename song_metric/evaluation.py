@@ -12,7 +12,6 @@ __all__ = [
     "CELLS",
     "make_clusterer",
     "clusterers_for",
-    "unit_scale",
     "cluster_scores",
     "rotated",
     "precision_at",
@@ -77,26 +76,19 @@ def clusterers_for(n: int, dimension: int, k: int) -> list[str]:
 
 
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-011
-def unit_scale(vectors: np.ndarray) -> np.ndarray:
-    """Vectors divided by one number, their common deviation; the geometry stays.
-
-    A mixture's regularisation then means the same for each embedding.
-    """
-    return vectors / (vectors.std() + 1e-12)
-
-
 def cluster_scores(
     vectors: np.ndarray, labels: np.ndarray, clusterer: str, seed: int = 0
 ) -> tuple[float, float]:
     """V-measure and AMI of a clustering of `vectors` `(n, dimension)` against `labels` `(n,)`.
 
-    One thread, so that sums never change their order. A mixture that has not ended after 200 steps
-    is scored as it stands.
+    Vectors are divided by their common deviation, so that a mixture's regularisation means the
+    same for each embedding; the geometry stays. One thread, so that sums never change their order.
+    A mixture that has not ended after 200 steps is scored as it stands.
     """
     model = make_clusterer(clusterer, len(set(labels)), seed, vectors.shape[1])
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        groups = model.fit_predict(unit_scale(vectors))
+        groups = model.fit_predict(vectors / (vectors.std() + 1e-12))
     return v_measure_score(labels, groups), adjusted_mutual_info_score(labels, groups)
 
 
@@ -139,10 +131,8 @@ def precision_at(
 def split_masks(held_out: np.ndarray) -> dict[str, np.ndarray]:
     "The songs of each split `(song,)`: 'all', and 'held_out' where there are any."
     held_out = np.asarray(held_out, dtype=bool)
-    masks = {"all": np.ones(len(held_out), dtype=bool)}
-    if held_out.any():
-        masks["held_out"] = held_out
-    return masks
+    masks = {"all": np.ones(len(held_out), dtype=bool), "held_out": held_out}
+    return {split: mask for split, mask in masks.items() if mask.any()}
 
 
 def headline_split(splits: Iterable[str]) -> str:
@@ -287,6 +277,7 @@ def scoring_tasks(embeddings: Mapping, held_out: np.ndarray, scored_examples: in
     return tasks
 
 
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-080
 def run_tasks(tasks: list[Task], labels: np.ndarray, seeds: list[int], workers: int) -> list[dict]:
     "The scores of all tasks, a row for each and clusterer; the longest begin first."
     tasks = sorted(tasks, key=lambda task: -task.view.vectors.size)
@@ -314,6 +305,7 @@ SCORE_COLUMNS = [
 ]
 
 
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-081
 def score_embeddings(
     embeddings: Mapping,
     labels: np.ndarray,
@@ -363,6 +355,7 @@ def spread(row: Mapping, score: str) -> float:
     return float(np.hypot(np.nan_to_num(training), row[f"{score}_std"]))
 
 
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-082
 def compare(
     scores: pd.DataFrame,
     embedding: str,

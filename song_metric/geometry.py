@@ -94,6 +94,7 @@ def gaussians(
     return names, means, (scatter + prior * pooled) / weights
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-072
 def wasserstein_distances(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     "2-Wasserstein distances `(group, group)` between Gaussians [Dowson & Landau 1982]."
     values, axes = np.linalg.eigh(covariances)
@@ -258,6 +259,7 @@ def count_artists(songs: pd.DataFrame) -> pd.Series:
     return known.groupby(songs["genre"].to_numpy(str)).nunique()
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-073
 def genre_table(
     vectors: np.ndarray,
     songs: pd.DataFrame,
@@ -310,6 +312,7 @@ def take_highest(
     return rows.iloc[order[:most]].reset_index(drop=True)
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-074
 def bridges(
     table: pd.DataFrame, shares: np.ndarray, names: np.ndarray, near: np.ndarray, most: int = 20
 ) -> pd.DataFrame:
@@ -355,6 +358,7 @@ def suspicion(
     return np.where(told, shares[song, best] - own, -1.0), names[best]
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-075
 def suspects(
     songs: pd.DataFrame, near: np.ndarray, distance: np.ndarray, most: int = 50
 ) -> pd.DataFrame:
@@ -448,6 +452,7 @@ def mistakes_of(artists: np.ndarray, nearest: Mapping) -> dict[str, dict]:
     return mistakes
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-076
 def look_for_planted(
     vectors: np.ndarray,
     labels: np.ndarray,
@@ -520,6 +525,7 @@ def colour_names(labels: list, genres: list, palette: Mapping, size: float) -> N
         label.set(color=palette[genre][0], fontsize=size, fontweight="bold")
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-077
 def draw_heat(
     ax: Axes, values: pd.DataFrame, palette: Mapping, size: float, cmap: str, fmt: str
 ) -> None:
@@ -629,6 +635,7 @@ def artist_names(songs: pd.DataFrame, least: int = 2) -> np.ndarray:
     return names.where((key != "") & enough, "").to_numpy(str)
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-078
 def artist_table(
     vectors: np.ndarray, songs: pd.DataFrame, prior: float = 100, most: int = 100
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -681,6 +688,7 @@ FEW_SONGS = (
 NO_HALVES = "{names}: no halves to compare, for want of songs or of artists."
 
 
+# %% ../nbs/07_geometry.ipynb #07_geometry-079
 def name_some(names: list, most: int = 8) -> str:
     "The first names in words."
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -59,6 +59,7 @@ def reproduce(published: pd.DataFrame, yours: pd.DataFrame) -> pd.DataFrame:
     return table[["published", "spread", "yours", "spreads"]].reset_index()
 
 
+# %% ../nbs/reproduction.ipynb #reproduction-014
 def describe_furthest(known: pd.DataFrame) -> str:
     "The cell that lies furthest off, in words; empty where all are equal, to a twentieth."
     furthest = known.loc[known["spreads"].abs().idxmax()]
@@ -116,6 +117,7 @@ def format_comparison(table: pd.DataFrame) -> pd.DataFrame:
     return texts.set_index(pd.Index(table["embedding"])).rename_axis(columns="embedding")
 
 
+# %% ../nbs/reproduction.ipynb #reproduction-015
 def write_reproduction(published: Path, yours: Path, folder: Path) -> None:
     "Compare two files of scores; write `reproduction.csv`, and `.md` for people, to a folder."
     table = reproduce(pd.read_csv(published), pd.read_csv(yours))

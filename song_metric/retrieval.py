@@ -68,6 +68,7 @@ def bootstrap_scores(each: np.ndarray, draws: np.ndarray) -> dict[str, float]:
     return row
 
 
+# %% ../nbs/retrieval.ipynb #retrieval-010
 def suggestions(
     embeddings: Mapping[str, np.ndarray],
     space: SongSpace,

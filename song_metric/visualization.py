@@ -152,6 +152,7 @@ def name_ends(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
         ax.annotate(name, (1.015, height), color=colour, **beside)
 
 
+# %% ../nbs/05_visualization.ipynb #05_visualization-033
 def plot_curves(ax: Axes, history: pd.DataFrame, colours: Mapping) -> dict:
     "Columns of a history, {column: colour}, over updates, a line for each seed; for `name_ends`."
     ends = {}
@@ -214,19 +215,19 @@ POOLED = {
 
 
 def tidy_scores(scores: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
-    "Songs' scores, a row for each mark of the plot: what it is of, its height, its bar's ends."
-    rows = []
-    for row in select_view(scores, "song", split).to_dict("records"):
-        for clusterer, score in CELLS:
-            if row["clusterer"] == clusterer:
-                names = dict(embedding=plot_text(row["embedding"], 24), clusterer=clusterer)
-                names |= dict(pooling=row["pooling"], measure=MEASURES[score])
-                bar = spread(row, score)
-                ends = dict(low=row[score] - bar, high=row[score] + bar)
-                rows.append(names | ends | dict(score=row[score]))
-    return pd.DataFrame(rows)
+    "Rows of songs, one for each mark: `measure`, `score`, and the ends of its bar, `low`, `high`."
+    rows = select_view(scores, "song", split)
+    rows = rows.assign(embedding=[plot_text(name, 24) for name in rows["embedding"]])
+    cells = []
+    for clusterer, score in CELLS:
+        part = rows[rows["clusterer"] == clusterer]
+        bar = np.array([spread(row, score) for row in part.to_dict("records")])
+        ends = dict(low=part[score] - bar, high=part[score] + bar)
+        cells.append(part.assign(measure=MEASURES[score], score=part[score], **ends))
+    return pd.concat(cells)
 
 
+# %% ../nbs/05_visualization.ipynb #05_visualization-034
 def score_legend(fig: Figure) -> None:
     "What colours and markers of a score plot mean, in a line below it."
     handles = []
@@ -241,12 +242,11 @@ def score_legend(fig: Figure) -> None:
 def plot_scores(scores: pd.DataFrame, split: str | None = None) -> Figure:
     """V-measure and AMI of each embedding's songs, with their spread; rows as in `scores`.
 
-    A colour a clusterer, a marker a pooling. Without a `split`, of the songs held out where there
-    are any.
+    Without a `split`, of the songs held out where there are any.
     """
     rows = tidy_scores(scores, split)
-    height = 0.8 + 0.44 * rows["embedding"].nunique()
-    fig = plt.figure(figsize=(9, height), layout="constrained")
+    count = rows["embedding"].nunique()
+    fig = plt.figure(figsize=(9, 0.8 + 0.44 * count), layout="constrained")
     colours = [colour for _, colour in CLUSTERERS.values()]
     markers = [marker for _, marker in POOLED.values()]
     apart = so.Dodge(by=["color", "marker"])
@@ -263,7 +263,7 @@ def plot_scores(scores: pd.DataFrame, split: str | None = None) -> Figure:
     plot.on(fig).plot()
     for ax in fig.axes:
         limits = ax.get_ylim()
-        for row in range(1, rows["embedding"].nunique(), 2):
+        for row in range(1, count, 2):
             ax.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
         ax.set(xlim=(min(0, ax.get_xlim()[0]), None), ylim=limits)
     score_legend(fig)
@@ -315,6 +315,7 @@ def panel_rows(maps: Mapping) -> list[list]:
     return [items[start : start + columns] for start in range(0, len(items), columns)]
 
 
+# %% ../nbs/05_visualization.ipynb #05_visualization-035
 def map_axes(fig: Figure, rows: list[list]) -> Iterator[tuple[Axes, float, str, np.ndarray]]:
     """An axis for each map, as high as the others of its row and as wide as its map.
 
@@ -352,6 +353,7 @@ def name_genres(ax: Axes, table: pd.DataFrame, palette: Mapping, scale: float) -
         ax.annotate(plot_text(genre, 16), middle, place, arrowprops=line, color=colour, **centred)
 
 
+# %% ../nbs/05_visualization.ipynb #05_visualization-036
 def genre_legend(fig: Figure, palette: Mapping) -> None:
     "The genres' marks and names, in as few lines below a figure as they fit into."
     handles = []
