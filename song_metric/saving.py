@@ -10,7 +10,6 @@ __all__ = [
     "SAVE",
     "FACTS",
     "AGAIN",
-    "SpaceParts",
     "lock_space",
     "current_save",
     "find_weights",
@@ -39,7 +38,7 @@ import re
 import secrets
 import shutil
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,8 @@ from song_metric.files import (
 )
 
 from .catalog import CATALOG_COLUMNS, load_table, save_table
+from .growing import GrowingSongs
 from .names import plain_text
-from .points import check_points
 from .recipe import Recipe
 from .spectrograms import SpectrogramSettings
 
@@ -68,17 +67,6 @@ FORMAT = 1
 WEIGHTS = "encoder.safetensors"
 PARTS = ("songs.csv", "vectors.npy", WEIGHTS, "index.faiss")
 SAVE = "[0-9a-f]{16}"  # what a save is called; a hidden folder of that name holds its files
-
-
-@dataclass(frozen=True)
-class SpaceParts:
-    "What a folder keeps of a space."
-
-    vectors: np.ndarray  # (song, dimension), float32
-    songs: pd.DataFrame  # the catalog, with absolute paths
-    recipe: Recipe
-    index: Any = None  # of faiss
-    recall: float = 1.0
 
 
 def lock_space(folder: Path) -> AbstractContextManager:
@@ -110,39 +98,39 @@ def keeps_weights(recipe: Recipe, folder: Path) -> bool:
     return bool(weights) and own.exists() and os.path.samefile(weights, own)
 
 
-def write_parts(parts: SpaceParts, aside: Path, base: Path | None) -> None:
+def write_parts(space: GrowingSongs, aside: Path, base: Path | None) -> None:
     "Write a space's files into `aside`; paths as seen from the folder `base`, or without paths."
-    paths = parts.songs["path"]
+    paths = space.songs["path"]
     places = [relative_path(path, base) if base and path else "" for path in paths]
-    save_table(parts.songs.assign(path=places), aside / "songs.csv")
-    np.save(aside / "vectors.npy", parts.vectors)
-    weights = find_weights(parts.recipe, aside.parent)
-    if weights and not keeps_weights(parts.recipe, aside.parent):
+    save_table(space.songs.assign(path=places), aside / "songs.csv")
+    np.save(aside / "vectors.npy", space.vectors)
+    weights = find_weights(space.recipe, aside.parent)
+    if weights and not keeps_weights(space.recipe, aside.parent):
         shutil.copyfile(weights, aside / WEIGHTS)
-    if parts.index is not None:
+    if space.near.index is not None:
         import faiss
 
-        faiss.serialize_index(parts.index).tofile(aside / "index.faiss")
+        faiss.serialize_index(space.near.index).tofile(aside / "index.faiss")
     for path in aside.iterdir():
         flush_to_disk(path)
 
 
 # %% ../nbs/saving.ipynb #saving-008
-def describe_parts(parts: SpaceParts, aside: Path) -> dict:
+def describe_parts(space: GrowingSongs, aside: Path) -> dict:
     "What `space.json` says of the space whose files lie in `aside`; its contents name the save."
-    recipe = parts.recipe
+    recipe = space.recipe
     files = list(aside.iterdir())
     if keeps_weights(recipe, aside.parent):
         files.append(aside.parent / WEIGHTS)
     facts = dict(
         format=FORMAT,
-        songs=len(parts.songs),
-        dimension=parts.vectors.shape[1],
+        songs=len(space),
+        dimension=space.vectors.shape[1],
         codes=recipe.codes,
         pooling=recipe.pooling,
         seed=recipe.seed,
         encoder=bool(recipe.weights),
-        recall=parts.recall,
+        recall=space.near.recall,
         settings=recipe.settings and asdict(recipe.settings),
         files={path.name: file_digest(path) for path in sorted(files, key=lambda path: path.name)},
     )
@@ -170,7 +158,7 @@ def clear_up(folder: Path, save: str | None) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def replace_parts(folder: Path, parts: SpaceParts, paths: bool = True) -> str:
+def replace_parts(folder: Path, space: GrowingSongs, paths: bool = True) -> str:
     """Put a space in the place of the one in `folder`, while no other process may (`lock_space`).
 
     Returns the name of the save. A `RunError` where it cannot be written.
@@ -182,8 +170,8 @@ def replace_parts(folder: Path, parts: SpaceParts, paths: bool = True) -> str:
     aside = folder / f".{secrets.token_hex(8)}"
     try:
         with explain_refusals(folder):
-            write_parts(parts, make_folder(aside), folder.resolve() if paths else None)
-            facts = describe_parts(parts, aside)
+            write_parts(space, make_folder(aside), folder.resolve() if paths else None)
+            facts = describe_parts(space, aside)
             os.replace(aside, folder / f".{facts['save']}")
         write_json(folder / "space.json", facts)
     except RunError as error:
@@ -300,36 +288,37 @@ def recipe_of(folder: Path, facts: dict) -> Recipe:
     return Recipe(settings, weights, facts["seed"], facts["codes"], facts["pooling"])
 
 
-def read_parts(folder: Path, facts: dict) -> SpaceParts:
-    "The space of which `space.json` says `facts`; an error where its files are damaged."
+def read_parts(kind: type[GrowingSongs], folder: Path, facts: dict) -> GrowingSongs:
+    "The space, of this `kind`, of which `space.json` says `facts`; an error where it is damaged."
     songs = read_songs(folder, facts)
     vectors = np.load(find_part(folder, facts, "vectors.npy"), allow_pickle=False)
     if vectors.shape != (facts["songs"], facts["dimension"]) or len(songs) != len(vectors):
         raise ValueError("songs.csv and vectors.npy do not hold as many songs as space.json says")
-    check_points(vectors, songs)
-    index = read_index(folder, facts, vectors.shape)
-    return SpaceParts(vectors, songs, recipe_of(folder, facts), index, facts["recall"])
+    space = kind(vectors, songs, recipe_of(folder, facts))
+    space.near.index = read_index(folder, facts, vectors.shape)
+    space.near.recall = facts["recall"]
+    return space
 
 
 # %% ../nbs/saving.ipynb #saving-015
-def read_whole(folder: Path) -> tuple[SpaceParts, str | None]:
+def read_whole(kind: type[GrowingSongs], folder: Path) -> tuple[GrowingSongs, str | None]:
     "The space in `folder` as one save left it, and that save's name; an error where it is damaged."
     facts, problem = None, None
     while facts != (now := read_facts(folder)):
         facts, problem = now, None
         try:
-            parts = read_parts(folder, facts)
+            space = read_parts(kind, folder, facts)
         except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:
             problem = error
     if problem:
         raise problem
-    return parts, facts.get("save")
+    return space, facts.get("save")
 
 
-def read_space(folder: Path) -> tuple[SpaceParts, str | None]:
+def read_space(kind: type[GrowingSongs], folder: Path) -> tuple[GrowingSongs, str | None]:
     "As `read_whole`; a `RunError` where the folder holds no space, or one that is damaged."
     try:
-        return read_whole(folder)
+        return read_whole(kind, folder)
     except PermissionError:
         problem = f"The space in {str(folder)!r} may not be read: permission is denied."
     except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:

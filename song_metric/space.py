@@ -15,7 +15,6 @@ import pandas as pd
 
 from song_metric.saving import (
     WEIGHTS,
-    SpaceParts,
     current_save,
     lock_space,
     read_space,
@@ -62,12 +61,9 @@ class SongSpace(GrowingSongs):
     def load(cls, folder: Path | str) -> Self:
         "The space that `save` wrote; a `RunError` where there is none, or a damaged one."
         folder = Path(folder)
-        parts, save = read_space(folder)
-        self = cls(parts.vectors, parts.songs, parts.recipe)
-        self.near.index = parts.index
-        self.near.recall = parts.recall
-        self.saved = folder.resolve(), save
-        return self
+        space, save = read_space(cls, folder)
+        space.saved = folder.resolve(), save
+        return space
 
     def save(self, folder: Path | str, paths: bool = True) -> Path:
         "Write the space, whole or not at all; `paths=False` leaves out where the songs lie."
@@ -90,9 +86,7 @@ def replace_space(space: SongSpace, folder: Path, paths: bool = True) -> None:
             f"Another process has changed the space in {str(folder)!r} since it was loaded: "
             "load it again, and make your changes to that."
         )
-    near = space.near
-    parts = SpaceParts(space.vectors, space.songs, space.recipe, near.index, near.recall)
-    save = replace_parts(folder, parts, paths)
+    save = replace_parts(folder, space, paths)
     if space.recipe.weights:
         space.recipe = replace(space.recipe, weights=folder / WEIGHTS)
     space.saved = folder.resolve(), save
