@@ -51,6 +51,7 @@ __all__ = [
     "rounded",
     "csv_table",
     "verdict",
+    "caption",
     "best_scores",
     "gather_scores",
     "figure_title",
@@ -423,6 +424,12 @@ def verdict(run: Path | str) -> str:
     return re.sub(r"[*`]", "", path.read_text(encoding="utf-8")).strip() if path.exists() else ""
 
 
+def caption(run: Path | str) -> str:
+    "What the cells of the evaluation's table mean, in its own words; empty where it left none."
+    path = Path(run) / "04_evaluation" / "caption.md"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
 def best_scores(run: Path | str) -> list[dict]:
     """For each embedding its clusterer with the highest adjusted mutual information, best first.
 
@@ -443,11 +450,10 @@ def best_scores(run: Path | str) -> list[dict]:
 def gather_scores(run: Path) -> dict:
     "The verdict, the poster's table with its caption, and every row of `scores.csv`."
     folder = run / "04_evaluation"
-    caption = folder / "caption.md"
     return dict(
         verdict=markdown_file(folder / "verdict.md"),
         summary=markdown_file(folder / "summary.md"),
-        caption=caption.read_text(encoding="utf-8").strip() if caption.exists() else "",
+        caption=caption(run),
         all=csv_table(folder / "scores.csv", digits=4),
     )
 

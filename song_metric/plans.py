@@ -21,6 +21,7 @@ from song_metric.chapters import (
     notebooks_folder,
 )
 
+from .files import read_json
 from .runs import run_dir
 from .sources._base import get_source, require_data
 
@@ -67,6 +68,11 @@ class Plan:
     def source(self) -> str:
         "Where the songs are from."
         return self.parameter("source", "demo")
+
+    @property
+    def is_complete(self) -> bool:
+        "Whether the last report of this run has come to its end."
+        return (read_json(self.folder / "run.json") or {}).get("state") == "complete"
 
     def parameter(self, name: str, default: object = None) -> object:
         "The value that a parameter has in this plan."

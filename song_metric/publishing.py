@@ -20,7 +20,7 @@ import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from .files import RunError, atomic_write, read_json
+from .files import RunError, atomic_write
 from .plans import Plan, make_plan
 from .runs import home, outputs
 
@@ -114,7 +114,7 @@ def publish(
             f"The run {plan.folder.name} is none that is published:"
             " publish a profile as it stands, with its own source."
         )
-    if (read_json(plan.folder / "run.json") or {}).get("state") != "complete":
+    if not plan.is_complete:
         raise RunError(f"The run {plan.folder.name} is not finished: make the report first.")
     files = shared_outputs(plan.folder)
     return [path.name for path in files if copy_where_different(path, target / path.name)]

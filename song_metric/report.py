@@ -6,12 +6,10 @@
 __all__ = [
     "hold_run",
     "record",
-    "is_complete",
     "heading",
     "ending",
     "begin",
     "run_chapters",
-    "read_caption",
     "score_table",
     "print_results",
     "run_recorded",
@@ -31,9 +29,9 @@ from rich.text import Text
 
 from .changes import code_digest, outside_digest, reason_to_run
 from .chapters import Notebook
-from .files import RunError, hold_folder, read_json, write_json
+from .files import RunError, hold_folder, write_json
 from .kernels import Screen, run_chapter
-from .pages import duration, rows_of, verdict, write_pages
+from .pages import caption, duration, rows_of, verdict, write_pages
 from .plans import Plan, make_plan
 from .publishing import check_published
 
@@ -62,11 +60,6 @@ def record(plan: Plan, state: str, **more: object) -> None:
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_json(plan.folder / "run.json", about | more)
-
-
-def is_complete(plan: Plan) -> bool:
-    "Whether the last report of this run has come to its end."
-    return (read_json(plan.folder / "run.json") or {}).get("state") == "complete"
 
 
 # %% ../nbs/report.ipynb #report-055
@@ -115,12 +108,6 @@ def run_chapters(plan: Plan, console: Console, force: bool = False) -> int:
 
 
 # %% ../nbs/report.ipynb #report-058
-def read_caption(run: Path) -> str:
-    "What the cells of the evaluation's table mean, in its own words; empty where it left none."
-    path = run / "04_evaluation" / "caption.md"
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
-
-
 def score_table(run: Path) -> Table | None:
     "The evaluation's `summary.csv` as a table for the terminal; None where there is none."
     rows = rows_of(run / "04_evaluation" / "summary.csv")
@@ -143,7 +130,7 @@ def print_results(plan: Plan, console: Console, reproduction: str) -> None:
     "The table with its caption, the verdict, and how far the published table was reproduced."
     if table := score_table(plan.folder):
         console.print(table)
-    for words in (read_caption(plan.folder), verdict(plan.folder)):
+    for words in (caption(plan.folder), verdict(plan.folder)):
         if words:
             console.print(Text(words + "\n"))
     if reproduction:
@@ -185,7 +172,7 @@ def report(
     with hold_run(plan.folder):
         ran = run_recorded(plan, console, force)
         reproduction = check_published(plan)
-        if ran or not is_complete(plan):
+        if ran or not plan.is_complete:
             seconds = round(time.perf_counter() - start, 1)
             record(plan, "complete", seconds=seconds, reproduction=reproduction)
         page = write_pages(plan.folder)
