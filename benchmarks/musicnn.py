@@ -55,11 +55,10 @@ from song_metric.runs import read_artifact
 from song_metric.spectrograms import load_settings
 from song_metric.tables import summary_table, to_markdown
 
-RATE, FRAMES, BANDS = (
-    16000,
-    187,
-    96,
-)  # what the weights were trained on: 16 kHz, windows of 187 frames, 96 mel bands
+# what the weights were trained on
+RATE = 16000  # samples a second
+FRAMES = 187  # of a window
+BANDS = 96  # on the mel scale
 MODEL = "MSD_musicnn"
 
 
@@ -78,9 +77,8 @@ def load_features(path):
     if not Path(path).exists():
         return {}, []
     with np.load(path, allow_pickle=False) as file:
-        return dict(
-            zip(file["key"].tolist(), zip(file["features"], file["tags"], file["seconds"]))
-        ), file["names"].tolist()
+        rows = zip(file["features"], file["tags"], file["seconds"])
+        return dict(zip(file["key"].tolist(), rows)), file["names"].tolist()
 
 
 def save_features(path, done, names):
@@ -98,9 +96,8 @@ def windows(path, seconds):
     code rounds powers to float16, where loud frames overflow to infinity; this does not.
     """
     sound, _, _ = read_middle(path, seconds, RATE)
-    power = librosa.feature.melspectrogram(
-        y=sound, sr=RATE, n_fft=512, hop_length=256, n_mels=BANDS
-    ).T
+    options = dict(sr=RATE, n_fft=512, hop_length=256, n_mels=BANDS)
+    power = librosa.feature.melspectrogram(y=sound, **options).T
     count = len(power) // FRAMES
     if not count:
         raise AudioError("too short: one window takes 3 s")
@@ -111,10 +108,8 @@ def load_tagger():
     """musicnn as a function, windows → pooled layers `(window, 1506)` and probabilities of the tags
     `(window, 50)`; and the names of the tags.
     """
-    os.environ |= {
-        "TF_USE_LEGACY_KERAS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }  # Keras 3 dropped the layers that musicnn is built of
+    # Keras 3 dropped the layers that musicnn is built of
+    os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     warnings.filterwarnings("ignore", "`tf.layers", UserWarning)
     try:
         import tensorflow as tf
@@ -125,38 +120,39 @@ def load_tagger():
     tf.compat.v1.disable_eager_execution()
     x = tf.compat.v1.placeholder(tf.float32, [None, FRAMES, BANDS])
     with tf.name_scope("model"):
-        logits, *_, mean_pool, max_pool, _ = models.define_model(
-            x, False, MODEL, len(configuration.MSD_LABELS)
-        )
+        tags = len(configuration.MSD_LABELS)
+        logits, *_, mean_pool, max_pool, _ = models.define_model(x, False, MODEL, tags)
     outputs = tf.concat([mean_pool, max_pool], 1), tf.sigmoid(logits)
     session = tf.compat.v1.Session()
     tf.compat.v1.train.Saver().restore(session, f"{Path(models.__file__).parent / MODEL}/")
     return lambda batch: session.run(outputs, {x: batch}), configuration.MSD_LABELS
 
 
+def songs_of_all(runs):
+    "The songs of all runs, each once, with `preview`: the seconds that are listened to."
+    each = [songs_of(run).assign(preview=load_settings(run).preview_seconds) for run in runs]
+    return pd.concat(each).drop_duplicates("key")
+
+
 def extract(runs, path, every=25):
     "Extract what `path` lacks of the runs' songs; unreadable files are named and left out."
-    songs = pd.concat(
-        [songs_of(run).assign(preview=load_settings(run).preview_seconds) for run in runs]
-    ).drop_duplicates("key")
+    songs = songs_of_all(runs)
     done, _ = load_features(path)
     todo = songs[~songs["key"].isin(list(done))]
     tagger, names = load_tagger()
     print(f"{len(songs)} songs, {len(songs) - len(todo)} of them done before")
+    shown = tqdm(todo.itertuples(), total=len(todo), desc="musicnn", unit="song", mininterval=1)
     try:
-        for i, song in enumerate(
-            tqdm(todo.itertuples(), total=len(todo), desc="musicnn", unit="song", mininterval=1)
-        ):
+        for number, song in enumerate(shown, 1):
             start = perf_counter()
             try:
-                features, tags = (
-                    layer.mean(axis=0) for layer in tagger(windows(song.path, song.preview))
-                )
+                layers = tagger(windows(song.path, song.preview))
+                features, tags = [layer.mean(axis=0) for layer in layers]
             except AudioError as error:
                 tqdm.write(f"left out: {plain_text(song.song_id)}: {error}")
             else:
                 done[song.key] = features, tags, perf_counter() - start
-            if i % every == every - 1:
+            if number % every == 0 and done:
                 save_features(path, done, names)
     finally:
         if done:
@@ -166,110 +162,96 @@ def extract(runs, path, every=25):
 def spaces(features, fitted, plain=False, components=32):
     "Name → vectors `(song, components)`; scales and components come from the songs `fitted`."
     values = features if plain else StandardScaler().fit(features[fitted]).transform(features)
-    vectors = (
-        PCA(min(components, fitted.sum()), svd_solver="full")
-        .fit(values[fitted])
-        .transform(values)
-        .astype(np.float32)
-    )
-    return {
-        "musicnn": vectors,
-        "musicnn, unit length": vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
-    }
+    pca = PCA(min(components, fitted.sum()), svd_solver="full").fit(values[fitted])
+    vectors = pca.transform(values).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return {"musicnn": vectors, "musicnn, unit length": vectors / lengths}
 
 
-def score(run, path, seeds, plain=False):
-    """The rows of one run in the shape of its own `scores.csv`; prints what the tagger heard in
-    each label.
-    """
-    songs, (done, names) = songs_of(run), load_features(path)
-    held = (
-        load_table(read_artifact(run, "02_baselines", "split.csv"))["held_out"]
-        .eq("True")
-        .to_numpy()
-    )
+def known_songs(run, path):
+    "The songs of a run that have features, whether each is held out, their features, and the tags."
+    songs = songs_of(run)
+    done, names = load_features(path)
+    held = load_table(read_artifact(run, "02_baselines", "split.csv"))["held_out"].eq("True")
     known = songs["key"].isin(list(done)).to_numpy()
+    title = Path(run).name
     if not known.any():
         raise RunError(
-            f"{path} holds no features of the run {Path(run).name}: extract them first, "
+            f"{path} holds no features of the run {title}: extract them first, "
             f"see the top of {Path(__file__).name}."
         )
     if not known.all():
-        count = f"{(~known).sum()} of {len(songs)} songs of the run {Path(run).name}"
+        count = f"{(~known).sum()} of {len(songs)} songs of the run {title}"
         print(f"{count} have no features and are not scored")
-    songs, held = songs[known], held[known]
-    features, tags, seconds = (
-        np.array(column) for column in zip(*(done[key] for key in songs["key"]))
-    )
-    print(
-        "\n".join(
-            f"{plain_text(label)}: {', '.join(names[i] for i in np.argsort(-mean)[:4])}"
-            for label, mean in pd.DataFrame(tags)
-            .groupby(songs["genre"].to_numpy())
-            .mean()
-            .iterrows()
-        )
-    )
+    found = [done[key] for key in songs["key"][known]]
+    return songs[known], held.to_numpy()[known], found, names
+
+
+def print_tags(tags, labels, names):
+    "The four tags `(song, tag)` that the tagger hears most in each label."
+    for label, mean in pd.DataFrame(tags).groupby(labels).mean().iterrows():
+        heard = ", ".join(names[i] for i in np.argsort(-mean)[:4])
+        print(f"{plain_text(label)}: {heard}")
+
+
+def score(run, path, seeds, plain=False):
+    "The rows of one run in the shape of its own `scores.csv`; prints the tags of each label."
+    songs, held, found, names = known_songs(run, path)
+    features, tags, seconds = [np.array(column) for column in zip(*found)]
+    labels = songs["genre"].to_numpy()
+    print_tags(tags, labels, names)
     splits = split_masks(held)
     split = headline_split(splits)
-    scored = splits[split]
-    rows = [
-        dict(
-            embedding=name,
-            level="song",
-            pooling="mean",
-            split=split,
-            seconds=seconds.sum(),
-        )
-        | row
-        for name, vectors in spaces(features, ~held, plain).items()
-        for row in score_view(
-            vectors[scored], songs["genre"].to_numpy()[scored], np.flatnonzero(scored), list(seeds)
-        )
-    ]
+    scored = np.flatnonzero(splits[split])
+    view = dict(level="song", pooling="mean", split=split, seconds=seconds.sum())
+    rows = []
+    for name, vectors in spaces(features, ~held, plain).items():
+        for row in score_view(vectors[scored], labels[scored], scored, list(seeds)):
+            rows.append(dict(embedding=name) | view | row)
     return over_trainings(pd.DataFrame(rows))[SCORE_COLUMNS].round(6)
 
 
-def main():
+def read_arguments():
+    "What was asked for."
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "runs",
-        nargs="+",
-        help="folders of finished runs; the word `extract` before them extracts features",
-    )
-    parser.add_argument(
-        "--features", default="data/cache/musicnn.npz", help="where the features are (%(default)s)"
-    )
-    parser.add_argument(
-        "--seeds", type=int, default=5, help="seeds of the clusterers (%(default)s)"
-    )
-    parser.add_argument(
-        "--plain",
-        action="store_true",
-        help="leave the features as they are before the principal components",
-    )
+    runs = "folders of finished runs; the word `extract` before them extracts features"
+    parser.add_argument("runs", nargs="+", help=runs)
+    where = "where the features are (%(default)s)"
+    parser.add_argument("--features", default="data/cache/musicnn.npz", help=where)
+    seeds = "seeds of the clusterers (%(default)s)"
+    parser.add_argument("--seeds", type=int, default=5, help=seeds)
+    plain = "leave the features as they are before the principal components"
+    parser.add_argument("--plain", action="store_true", help=plain)
     parser.add_argument("--out", help="CSV file for the scores")
     args = parser.parse_args()
+    if args.runs == ["extract"]:
+        parser.error("extract which run's features? Name its folder")
+    return args
+
+
+def score_runs(args):
+    "Print each run's table with the rows of musicnn; write them where that was asked for."
+    tables = []
+    for run in args.runs:
+        title = Path(run).name
+        print(f"\n## {title}: the tags that musicnn hears in each label, then the table\n")
+        table = score(run, args.features, range(args.seeds), args.plain)
+        tables.append(table.assign(run=title))
+        own = pd.read_csv(read_artifact(run, "04_evaluation", "scores.csv"))
+        print("\n" + to_markdown(summary_table(pd.concat([own, tables[-1]]))))
+    if args.out:
+        pd.concat(tables).to_csv(args.out, index=False, lineterminator="\n")
+
+
+def main():
+    args = read_arguments()
     try:
         if args.runs[0] == "extract":
-            return (
-                extract(args.runs[1:], args.features)
-                if args.runs[1:]
-                else parser.error("extract which run's features? Name its folder")
-            )
-        tables = []
-        for run in args.runs:
-            tags = "the tags that musicnn hears in each label, then the table"
-            print(f"\n## {Path(run).name}: {tags}\n")
-            tables.append(
-                score(run, args.features, range(args.seeds), args.plain).assign(run=Path(run).name)
-            )
-            own = pd.read_csv(read_artifact(run, "04_evaluation", "scores.csv"))
-            print("\n" + to_markdown(summary_table(pd.concat([own, tables[-1]]))))
-        if args.out:
-            pd.concat(tables).to_csv(args.out, index=False, lineterminator="\n")
+            extract(args.runs[1:], args.features)
+        else:
+            score_runs(args)
     except RunError as error:
         sys.exit(f"musicnn: {error}")
     except KeyboardInterrupt:
