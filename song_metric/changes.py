@@ -11,6 +11,7 @@ __all__ = [
     "imported_names",
     "module_files",
     "module_sources",
+    "asset_texts",
     "code_digest",
     "folder_digest",
     "outside_digest",
@@ -109,12 +110,25 @@ def module_sources(names: set[str], package: Path, source: str = "") -> dict[str
 
 
 # %% ../nbs/changes.ipynb #changes-030a
+def asset_texts(modules: Iterable[str], package: Path) -> dict[str, str]:
+    "Texts of the assets of these modules, by file: `map.css` and `map_keys.js` are those of `map`."
+    owners = {name.rpartition(".")[2] for name in modules}
+    files = sorted(package.glob("assets/*"))
+    own = [file for file in files if re.split("[._]", file.name)[0] in owners]
+    return {file.name: file.read_text(encoding="utf-8") for file in own}
+
+
 def code_digest(notebook: Notebook, package: Path | None = None, source: str = "") -> str:
-    "SHA-256 of a chapter's code: its cells, and the modules that they import, with its source's."
+    """SHA-256 of a chapter's code.
+
+    Its cells, and the modules that they import, with its source's and with their assets.
+    """
+    package = package or home() / "song_metric"
     names = set().union(*map(imported_names, notebook.code))
-    modules = module_sources(names, package or home() / "song_metric", source)
+    modules = module_sources(names, package, source)
     cells = [essence(cell) for cell in notebook.code]
     sources = {name: essence(text) for name, text in sorted(modules.items())}
+    sources |= asset_texts(modules, package)
     return hashlib.sha256(json.dumps([cells, sources]).encode()).hexdigest()
 
 

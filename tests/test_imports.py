@@ -105,7 +105,7 @@ def run_again(package: Path, modules: list[str], change) -> list[str]:
     "The chapters whose code is another, by their numbers, after `change` of modules' sources."
     before = digests(package)
     for module in modules:
-        path = package / f"{module}.py"
+        path = package / (module if "." in module else f"{module}.py")
         source = path.read_text(encoding="utf-8")
         changed = change(source)
         assert changed != source, "the change must change something"
@@ -158,6 +158,11 @@ def test_another_metric_reaches_all_that_is_measured(package):
 
 def test_another_decoder_reaches_all(package):
     assert run_again(package, ["audio"], add_statement) == [name[:2] for name in STORY]
+
+
+def test_a_script_of_the_map_reaches_the_chapter_that_writes_it(package):
+    assert run_again(package, ["assets/map_keys.js"], "{}// more\n".format) == ["06"]
+    assert run_again(package, ["assets/report.css"], "{}/* more */\n".format) == []
 
 
 def test_the_machinery_makes_nothing_run_again(package):
