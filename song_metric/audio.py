@@ -241,7 +241,7 @@ class SndFile(sf.SoundFile):
 
     @property
     def knows_length(self) -> bool:
-        "Whether the file says how long it is; libsndfile has a number for those that do not."
+        "Whether the file says how long it is; for those that do not, libsndfile has a huge number."
         return self.frames < 1 << 48
 
     def blocks_from(self, start: int, count: int) -> Iterator[np.ndarray]:
@@ -281,6 +281,7 @@ DEMUXERS = """
     matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mp3 mpc mpc8 mpeg mpegts ogg oma rm shn tak truehd tta
     voc w64 wav wv xwma
 """.split()
+# of these, the headers say how long the sound is
 SAYS_LENGTH = "aiff ape asf caf matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mpc mpc8 tta w64 wav wv"
 PICTURES = ("mjpeg", "png", "gif", "bmp", "webp", "tiff")  # a cover is a film of one picture
 

@@ -148,8 +148,8 @@ class RowStore:
 
     def restart(self) -> None:
         "Forget earlier work."
+        self.rows.clear()
         self.log.clear()
-        self.rows = {}
         self.done[:] = False
 
     def finish(self) -> None:
