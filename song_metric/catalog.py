@@ -163,15 +163,10 @@ def with_facts(
 # %% ../nbs/00_data.ipynb #00_data-050e
 def checked_songs(rows: list[dict], looking: Looking) -> tuple[list[dict], list[dict]]:
     "`with_facts` of rows whose files are looked at by `sound_facts`: what most sources end with."
-    seconds = looking.preview_seconds
     paths = {row["song_id"]: row["path"] for row in rows if not row.get("reason")}
-    found = file_facts(
-        list(paths.values()),
-        partial(sound_facts, preview_seconds=seconds),
-        f"sound {seconds:g}",
-        looking.workers,
-    )
-    known = dict(zip(paths, found))
+    look = partial(sound_facts, preview_seconds=looking.preview_seconds)
+    way = f"sound {looking.preview_seconds:g}"
+    known = dict(zip(paths, file_facts(paths.values(), look, way, looking.workers)))
     return with_facts(rows, [known.get(row["song_id"], {}) for row in rows], looking)
 
 

@@ -128,8 +128,8 @@ def file_facts(
 ) -> list[dict]:
     """What `look` finds of each file, in order; those that have not changed are not opened again.
 
-    `look`: path → facts; `reason` among them says why a file cannot be used, `passing` that they are
-    not to be remembered. `way`: how it looks, in a word; facts are kept apart by it.
+    `look`: path → facts; `reason` among them says why a file cannot be used, `passing` that they
+    are not to be remembered. `way`: how it looks, in a word; facts are kept apart by it.
     """
     paths = [os.fspath(path) for path in paths]
     known = known or cache_home() / "files.sqlite"
