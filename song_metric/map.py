@@ -60,6 +60,7 @@ from .audio import read_middle, reason_for
 from .files import RunError, atomic_write, relative_path
 from .names import plain_text
 from .playlists import CORRIDOR, SPACING, TURN, WIDTH
+from .points import COPY
 from .render import read_asset, render, script_checksum
 from .space import SongSpace
 from .workers import Crash, in_parallel
@@ -286,7 +287,7 @@ SHAPES = {
 }  # matplotlib's markers as Bokeh calls them, and as text
 NAMED = 20  # genres, at most, that are named on the map
 NAME_SIZE = (0.16, 0.04)  # width and height that a name takes, as shares of the map
-PATH_CONSTANTS = dict(turn=TURN, corridor=CORRIDOR, width=WIDTH, spacing=SPACING)
+PATH_CONSTANTS = dict(turn=TURN, corridor=CORRIDOR, width=WIDTH, spacing=SPACING, copy=COPY)
 
 
 # %% ../nbs/map.ipynb #map-017a
@@ -320,7 +321,10 @@ def genre_rows(space: SongSpace, positions: np.ndarray) -> tuple[list[dict], lis
 
 # %% ../nbs/map.ipynb #map-017b
 def song_columns(space: SongSpace, positions: np.ndarray, folder: Path | str) -> dict:
-    "What the page knows of each song; paths as seen from `folder`, artists without a name -1."
+    """What the page knows of each song; paths as seen from `folder`.
+
+    Songs of one artist, or of one artist and title, have the same number; -1 where it is unknown.
+    """
     columns = {name: space.songs[name].tolist() for name in ("song_id", "title", "artist", "album")}
     paths = [relative_path(path, folder) if path else "" for path in space.songs["path"]]
     return dict(
@@ -328,6 +332,7 @@ def song_columns(space: SongSpace, positions: np.ndarray, folder: Path | str) ->
         path=paths,
         duration=[round(float(seconds), 3) for seconds in space.songs["duration"]],
         artist_number=np.where(space.known, space.artists, -1).tolist(),
+        title_number=np.where(space.named, space.titles, -1).tolist(),
         x=positions[:, 0].tolist(),
         y=positions[:, 1].tolist(),
     )

@@ -233,14 +233,22 @@ def script_page(browser, space):
     return page
 
 
-@pytest.mark.parametrize("songs, dimension, artists", [(12, 2, 12), (90, 5, 3), (800, 24, 60)])
-def test_the_page_has_pythons_paths_on_random_spaces(browser, songs, dimension, artists):
+@pytest.mark.parametrize(
+    "songs, dimension, artists, copies",
+    [(12, 2, 12, 0), (90, 5, 3, 0), (90, 5, 30, 40), (800, 24, 60, 9)],
+)
+def test_the_page_has_pythons_paths_on_random_spaces(browser, songs, dimension, artists, copies):
     rng = np.random.default_rng(songs)
     vectors = rng.normal(size=(songs, dimension)).astype("float32")
-    space = SongSpace(vectors, catalog(songs, artists=artists))
+    rows = catalog(songs, artists=artists)
+    same = rng.choice(songs, (2, copies), replace=False)
+    vectors[same[0, ::2]] = vectors[same[1, ::2]]  # the same sound
+    for column in ("artist", "title"):  # the same song, sounding otherwise
+        rows.loc[same[0, 1::2], column] = rows.loc[same[1, 1::2], column].to_numpy()
+    space = SongSpace(vectors, rows)
     page = script_page(browser, space)
     for n in (2, 3, 7, 12) * 5:
-        a, b = rng.choice(songs, 2, replace=False).tolist()
+        a, b = rng.choice(np.setdiff1d(np.arange(songs), same[0]), 2, replace=False).tolist()
         found = page.evaluate("given => fluidPath(...given)", [a, b, n])
         assert found == fluid_way(space, a, b, n)
         score = page.evaluate("path => fluidity(path)", found)

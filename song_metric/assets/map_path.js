@@ -1,7 +1,7 @@
 // The path: the algorithm of `song_metric.playlists.fluid_way`, on the same vectors.
 // It stands here a second time because the page is offline; its constants come from there.
 
-const { turn: TURN, corridor: CORRIDOR, width: WIDTH, spacing: SPACING } = MAP.path;
+const { turn: TURN, corridor: CORRIDOR, width: WIDTH, spacing: SPACING, copy: COPY } = MAP.path;
 
 // a, the songs of least detour between a and b in order of how far along they are, and b.
 function corridor(a, b, most) {
@@ -17,6 +17,40 @@ function corridor(a, b, most) {
   const inside = least(detours, most).map(([, i]) => i);
   inside.sort((i, j) => along[i] - along[j] || i - j);
   return [a, ...inside, b];
+}
+
+function squaredLength(i) {
+  let total = 0;
+  for (const value of vectors().subarray(i * D, (i + 1) * D)) total += value * value;
+  return total;
+}
+
+// Whether two songs are one: level, or of the same artist and title.
+function areCopies(i, j) {
+  const title = songs.title_number[i];
+  if (title >= 0 && title === songs.title_number[j] && sameArtist(i, j)) return true;
+  const length = Math.max(squaredLength(i), squaredLength(j));
+  return squaredDistance(i, j) <= COPY ** 2 * length;
+}
+
+// The songs that are no copies of those before, or of one that comes earlier.
+function dropCopies(list, before) {
+  const kept = [...before];
+  for (const song of list) {
+    if (!kept.some((other) => areCopies(song, other))) kept.push(song);
+  }
+  return kept.slice(before.length);
+}
+
+// The songs that a path of n songs may take, in the order of a corridor.
+function songsBetween(a, b, n) {
+  let most = Math.max(CORRIDOR, 2 * n);
+  for (;;) {
+    const inside = corridor(a, b, most).slice(1, -1);
+    const single = [a, ...dropCopies(inside, [a, b]), b];
+    if (single.length >= n || most >= N) return single;
+    most *= 2;
+  }
 }
 
 // Tables (m × m, row by row) are filled above the diagonal: a path never turns back.
@@ -141,12 +175,13 @@ function traceBack(back, layers, [y, z]) {
   return path.reverse();
 }
 
-// A fluid playlist of exactly n songs from a to b. Where too few artists lie between to keep
-// them apart, artists do not count.
-function fluidPath(a, b, n) {
-  if (n === 2) return [a, b];
-  const order = corridor(a, b, Math.max(CORRIDOR, 2 * n));
+// A fluid playlist of n songs from a to b, or of as many as there are, none a copy of another.
+// Where too few artists lie between to keep them apart, artists do not count.
+function fluidPath(a, b, wanted) {
+  const order = songsBetween(a, b, wanted);
   const m = order.length;
+  const n = Math.min(wanted, m);
+  if (n === 2) return [a, b];
   const squared = upperTable(m, (i, j) => squaredDistance(order[i], order[j]));
   const byOneArtist = (i, j) => sameArtist(order[i], order[j]);
   for (const apart of [byOneArtist, () => false]) {
