@@ -84,11 +84,9 @@ def imported_names(source: str, module: str = "song_metric.notebook") -> frozens
 # %% ../nbs/changes.ipynb #changes-030
 def module_files(package: Path) -> dict[str, Path]:
     "The files of the modules in `package`, the folder of `song_metric`, by dotted name."
-    files = {}
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).with_suffix("").parts
-        files[".".join(["song_metric", *parts])] = path
-    return files
+    paths = sorted(package.rglob("*.py"))
+    names = [path.relative_to(package.parent).with_suffix("").parts for path in paths]
+    return {".".join(parts): path for parts, path in zip(names, paths)}
 
 
 def module_sources(names: set[str], package: Path, source: str = "") -> dict[str, str]:

@@ -21,11 +21,9 @@ __all__ = [
     "changed_output",
     "read_artifact",
     "package_versions",
-    "git_output",
     "git_state",
     "peak_memory_mb",
     "device_name",
-    "describe_environment",
     "set_manifest_aside",
     "remove_left_over",
     "describe_work",
@@ -236,25 +234,19 @@ def package_versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
     return found
 
 
-def git_output(folder: Path, *words: str) -> str:
-    "What a command of git says in a folder."
-    done = subprocess.run(
-        ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=20
-    )
-    return done.stdout.strip()
-
-
 def git_state(folder: Path | str | None = None) -> dict:
     "The `commit` of a clone (default: this package's) and whether it is `dirty`; else both None."
+    command = ["git", "status", "--porcelain=v2", "--branch"]
     folder = Path(folder or home())
-    unknown = {"commit": None, "dirty": None}
-    if not (folder / ".git").exists():
-        return unknown
     try:
-        commit = git_output(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(git_output(folder, "status", "--porcelain"))}
+        (folder / ".git").stat()
+        told = subprocess.check_output(
+            command, cwd=folder, text=True, stderr=subprocess.DEVNULL, timeout=20
+        )
     except (OSError, subprocess.SubprocessError):
-        return unknown
+        return {"commit": None, "dirty": None}
+    commit = re.search(r"^# branch\.oid ([0-9a-f]+)$", told, re.M)
+    return {"commit": commit and commit[1], "dirty": re.search("^[^#]", told, re.M) is not None}
 
 
 # %% ../nbs/runs.ipynb #runs-022
@@ -280,17 +272,6 @@ def device_name() -> str:
     if torch is not None and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return "cpu"
-
-
-def describe_environment() -> dict:
-    "What a result depends on besides code and inputs."
-    return dict(
-        versions=package_versions(),
-        python=platform.python_version(),
-        platform=platform.platform(),
-        git=git_state(),
-        device=device_name(),
-    )
 
 
 # %% ../nbs/runs.ipynb #runs-024a
@@ -319,8 +300,12 @@ def describe_work(chapter: "Chapter") -> dict:
         chapter=chapter.name,
         inputs=dict(sorted(chapter.inputs.items())),
         outputs={name: file_sha256(folder / name) for name in names},
-        stat={name: stat_of(folder / name) for name in names},  # while it stays, so does the file
-        **describe_environment(),
+        stat={name: stat_of(folder / name) for name in names},
+        versions=package_versions(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        git=git_state(),
+        device=device_name(),
         started=chapter.started.isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - chapter.clock, 2),
     )
