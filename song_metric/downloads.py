@@ -232,7 +232,8 @@ def be_patient(web: Web, once: Callable[[], Any]) -> Any:
         except Passing as error:
             if (error.after or 0) <= web.longest:
                 raise
-            raise Later(str(error), error.status) from None
+            web.later = str(error)
+            raise Later(web.later, error.status) from None
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Passing),
@@ -261,6 +262,7 @@ def request(web: Web, method: str, url: str, **options: Any) -> httpx.Response:
     return response
 
 
+# %% ../nbs/downloads.ipynb #downloads-015b
 def fetch_json(
     web: Web, url: str, *, check: Callable | None = None, method: str = "GET", **options: Any
 ) -> dict:
@@ -453,6 +455,7 @@ def start_problem(name: str, path: Path) -> str:
     return "" if kind == "audio" else f"not audio: {looks or 'of no known kind'}"
 
 
+# %% ../nbs/downloads.ipynb #downloads-021c2
 def compare_sums(files: dict[str, Path], sums: dict[str, str], noted: str) -> Faults:
     """(missing, invalid) files of {name: path}, by their SHA-256 {name: checksum}.
 
@@ -526,6 +529,7 @@ def tar_members(archive: tarfile.TarFile) -> list[Member]:
     return found
 
 
+# %% ../nbs/downloads.ipynb #downloads-023c
 def open_archive(path: Path | str) -> tuple[Any, Callable]:
     "An open zip or tar file, and what lists its members; a `RunError` where it is neither."
     try:

@@ -60,6 +60,7 @@ NUMBERED = r"s-1-5-\d+(-\d+)*|found\.\d{3}|@gmt-\d{4}\.\d\d\.\d\d-.*"  # XP's bi
 ICON = r"Icon(\r|\uf00d|:0d)"  # a folder's own picture on macOS, there and on network drives
 
 
+# %% ../nbs/tags.ipynb #tags-006b
 def file_ending(name: str) -> str:
     "`mp3` of `Song.MP3`."
     return Path(name).suffix[1:].lower()

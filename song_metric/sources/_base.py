@@ -74,6 +74,7 @@ class Source:
     validate: Callable | None = None
 
 
+# %% ../../nbs/sources/base.ipynb #base-009b
 WORDS = (
     "name",
     "title",

@@ -41,7 +41,6 @@ from tqdm import tqdm
 from song_metric.downloads import (
     DownloadError,
     Faults,
-    Later,
     Web,
     check_audio,
     compare_sums,
@@ -84,6 +83,7 @@ def load_tracks(folder: Path | str) -> dict[str, dict]:
     return found
 
 
+# %% ../../nbs/sources/previews.ipynb #previews-007b
 def check_tracks(folder: Path | str) -> Faults:
     "(missing, invalid) files (path, reason) of all that `tracks.jsonl` notes, by their checksums."
     if not (Path(folder) / TRACKS).exists():
@@ -185,13 +185,7 @@ class Previews:
         try:
             return fetch_track(self.web, track, self.folder, self.renew)
         except DownloadError as error:
-            self.heed(error)
             return str(error)
-
-    def heed(self, error: DownloadError) -> None:
-        "Ask no more of a server that wants to be left alone."
-        if isinstance(error, Later):
-            self.web.later = str(error)
 
 
 # %% ../../nbs/sources/previews.ipynb #previews-016
@@ -217,6 +211,7 @@ def fetch_some(
     bar.set_postfix_str(f"{megabytes:.1f} MB", refresh=False)
 
 
+# %% ../../nbs/sources/previews.ipynb #previews-016b
 def fetch_genre(
     previews: Previews, genre: str, tracks: Iterable[dict], pool: ThreadPoolExecutor, bar: tqdm
 ) -> None:
@@ -232,7 +227,6 @@ def fetch_genre(
     except DownloadError as error:
         reason = f"the list of its tracks broke off: {error}"
         previews.missing.append(dict(path=genre, reason=reason))
-        previews.heed(error)
 
 
 # %% ../../nbs/sources/previews.ipynb #previews-018
@@ -248,6 +242,7 @@ def settle_genre(previews: Previews, genre: str) -> None:
             row["replaced"] = True
 
 
+# %% ../../nbs/sources/previews.ipynb #previews-018b
 def fetch_previews(
     previews: Previews, genres: list[str], candidates: Callable[[str], Iterable[dict]]
 ) -> list[dict]:

@@ -149,6 +149,7 @@ def read_members(archive: Path, names: set[str]) -> dict[str, bytes]:
     return found
 
 
+# %% ../../nbs/sources/demo.ipynb #demo-015b
 def read_midi(folder: Path, songs: pd.DataFrame) -> dict[str, bytes]:
     """MIDI files of these rows of the index, as {song_id: bytes}.
 
@@ -254,6 +255,7 @@ def cache_folder(root: Path) -> Path:
     return folder
 
 
+# %% ../../nbs/sources/demo.ipynb #demo-024b
 def cache_name(song: Any) -> str:
     "File name of a rendered song: its id and the start of its MIDI file's checksum."
     song_id = re.sub(r"[^A-Za-z0-9._-]", "_", song.song_id)
@@ -295,6 +297,7 @@ def render_file(job: Job, folder: str, font: bytes | None = None) -> tuple[str, 
     return name, hashlib.sha256(wave.getvalue()).hexdigest()
 
 
+# %% ../../nbs/sources/demo.ipynb #demo-025a
 def require_room(songs: int, folder: Path) -> None:
     "A `RunError` where the disk has no room for so many rendered songs."
     free = shutil.disk_usage(folder).free
@@ -335,6 +338,7 @@ def render_missing(jobs: list[Job], folder: Path, workers: int) -> dict[str, Cra
     return crashed
 
 
+# %% ../../nbs/sources/demo.ipynb #demo-025c
 def render_songs(
     songs: pd.DataFrame, corpus: Path, root: Path, workers: int = 0
 ) -> list[Path | Crash]:
@@ -380,6 +384,7 @@ def song_row(song: dict, path: Path, label: str) -> dict:
     return dict(row, path=str(path), genre=song[label], **about)
 
 
+# %% ../../nbs/sources/demo.ipynb #demo-029b
 def catalog(
     *,
     data: str = "",

@@ -104,6 +104,7 @@ def tracks_path(folder: Path | str) -> Path:
     )
 
 
+# %% ../../nbs/sources/fma.ipynb #fma-011b
 def load_tracks(folder: Path | str, subset: str = "small") -> pd.DataFrame:
     """The tracks of a subset, in order of `track_id`, with `COLUMNS` as text, '' where unknown.
 
@@ -144,6 +145,7 @@ def track_row(track: Any, subset: str, label: str) -> dict:
     return row
 
 
+# %% ../../nbs/sources/fma.ipynb #fma-014b
 def catalog(
     *, data: str = "", subset: str = "small", label: str = "genre", looking: Looking
 ) -> tuple[list[dict], list[dict]]:
@@ -224,6 +226,7 @@ def fetch_archive(web: Web, base: str, folder: Path, archive: str, keep: bool) -
     return []
 
 
+# %% ../../nbs/sources/fma.ipynb #fma-017c
 def fetch(
     data: str = "",
     *,

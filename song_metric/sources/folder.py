@@ -47,6 +47,10 @@ GENRES = {
     "Folk": "folk music, singer songwriter, singer/songwriter, traditional, celtic, acoustic",
     "Funk": "funk soul, p funk, disco",
     "Hip hop": "hip hop rap, hip-hop/rap, hip-hop, hiphop, rap, rap & hip-hop, trap",
+}
+
+# %% ../../nbs/sources/folder.ipynb #folder-015a
+GENRES |= {
     "Jazz": "bebop, cool jazz, fusion, jazz fusion, vocal jazz, swing, big band, acid jazz",
     "Latin": "latino, salsa, samba, bossa nova, bossa, tango, cumbia, reggaeton",
     "Metal": (
@@ -134,6 +138,7 @@ def song_label(name: str, label: str, tags: dict[str, str]) -> str:
     return genre_of(tags[label]) if label == "genre" else tags[label]
 
 
+# %% ../../nbs/sources/folder.ipynb #folder-018b
 def song_row(name: str, folder: str, facts: dict, label: str) -> dict:
     "Catalog row, but for its duration, of a file below `folder`; with a `reason` to reject it."
     tags = facts.get("tags", {})

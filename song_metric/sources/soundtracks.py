@@ -80,6 +80,7 @@ def copy_if_same(source: BinaryIO, path: Path, sha256: str) -> bool:
     return same
 
 
+# %% ../../nbs/sources/soundtracks.ipynb #soundtracks-009b
 def take_out(deb: Path, rows: pd.DataFrame, folder: Path) -> list[dict]:
     """Take the index's `rows` out of a Debian package.
 
@@ -158,6 +159,7 @@ def get_package(package: str, version: str, folder: Path, title: str) -> Path:
     raise RunError(f"apt has no {package} ({complaint}): run `sudo apt-get update`, or {by_hand}.")
 
 
+# %% ../../nbs/sources/soundtracks.ipynb #soundtracks-010c2
 def is_there(path: Path, row: Any) -> bool:
     "Whether the file of a row of the index is there, whole and unchanged."
     if not path.is_file() or path.stat().st_size != int(row.bytes):

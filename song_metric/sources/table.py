@@ -193,6 +193,7 @@ def missing_file(row: dict, path: Path) -> str:
     return ""
 
 
+# %% ../../nbs/sources/table.ipynb #table-009c2
 def table_row(row: dict, number: int, top: Path, label: str) -> dict:
     "Catalog row, but for its duration, of a row of the table; with a `reason` to reject it."
     where = row.get("path") or row.get("url") or ""
@@ -258,6 +259,7 @@ def fetch_rows(web: Web, rows: list[dict]) -> Iterator[str]:
             raise
 
 
+# %% ../../nbs/sources/table.ipynb #table-012b
 def fetch(data: str = "", *, web: Web | None = None) -> list[dict]:
     "Fetch the files of all addresses in a table; what could not be had (path, reason) comes back."
     web = web or Web(limit=RateLimit(10, 1))
