@@ -83,11 +83,11 @@ def turn_cost(before: np.ndarray, after: np.ndarray, across: np.ndarray) -> np.n
     return TURN * (1 - cosine) * ((before + after) / 2) ** 1.5
 
 
-def count_repeats(space: SongSpace, songs: np.ndarray, spacing: int) -> int:
-    "How many pairs of songs within `spacing` of each other are by one artist, who is known."
+def count_repeats(space: SongSpace, songs: np.ndarray) -> int:
+    "How many pairs of songs within `SPACING` of each other are by one artist, who is known."
     artists = space.artists[songs]
     known = space.known[songs]
-    gaps = range(1, min(spacing, len(songs)))
+    gaps = range(1, min(SPACING, len(songs)))
     return int(sum(((artists[gap:] == artists[:-gap]) & known[gap:]).sum() for gap in gaps))
 
 
@@ -96,11 +96,11 @@ LENGTHS = ("strain", "largest_step", "mean_step", "unevenness", "mean_turn")
 COUNTS = ("genre_changes", "artist_repeats")
 
 
-def fluidity(space: SongSpace, songs: Sequence[int], spacing: int = SPACING) -> dict[str, float]:
+def fluidity(space: SongSpace, songs: Sequence[int]) -> dict[str, float]:
     """How fluid a playlist (positions) is; all 0 for fewer than two songs.
 
     Strain, largest and mean step, unevenness (the steps' deviation / mean), mean turn in degrees;
-    changes of genre, and artists repeated within `spacing` songs.
+    changes of genre, and artists repeated within `SPACING` songs.
     """
     songs = np.asarray(songs, int)
     if len(songs) < 2:
@@ -119,7 +119,7 @@ def fluidity(space: SongSpace, songs: Sequence[int], spacing: int = SPACING) -> 
         unevenness=float(lengths.std() / (lengths.mean() + 1e-12)),
         mean_turn=float(turns.mean()) if len(turns) else 0.0,
         genre_changes=int((genres[1:] != genres[:-1]).sum()),
-        artist_repeats=count_repeats(space, songs, spacing),
+        artist_repeats=count_repeats(space, songs),
     )
 
 
@@ -182,10 +182,10 @@ def forward_costs(squared: np.ndarray, same: np.ndarray) -> np.ndarray:
     return costs
 
 
-def places(costs: np.ndarray, n: int, width: int) -> list[np.ndarray]:
+def places(costs: np.ndarray, n: int) -> list[np.ndarray]:
     """For each of `n` places the songs through which the cheapest ways pass, by steps alone.
 
-    Those from the first song to the last, `width` songs at most.
+    Those from the first song to the last, `WIDTH` songs at most.
     """
     ahead = [np.where(np.arange(len(costs)) == 0, 0.0, np.inf)]
     back = [ahead[0][::-1]]
@@ -194,7 +194,7 @@ def places(costs: np.ndarray, n: int, width: int) -> list[np.ndarray]:
         back.append((costs + back[-1]).min(axis=1))
     through = [to + on for to, on in zip(ahead, reversed(back))]
     return [
-        np.argsort(cost, kind="stable")[: min(width, int(np.isfinite(cost).sum()))]
+        np.argsort(cost, kind="stable")[: min(WIDTH, int(np.isfinite(cost).sum()))]
         for cost in through
     ]
 
@@ -226,10 +226,10 @@ def cheapest_way(
 
 
 # %% ../nbs/06_playlists.ipynb #06_playlists-010b
-def find_way(squared: np.ndarray, same: np.ndarray, n: int, width: int) -> list[int]:
+def find_way(squared: np.ndarray, same: np.ndarray, n: int) -> list[int]:
     "The cheapest way of `n` songs among songs in order; [] where artists cannot be kept apart."
     costs = forward_costs(squared, same)
-    layers = places(costs, n, width)
+    layers = places(costs, n)
     if not all(len(layer) for layer in layers):
         return []
     return cheapest_way(squared, same, costs, layers)
@@ -241,7 +241,6 @@ def fluid_way(
     a: int,
     b: int,
     n: int,
-    width: int = WIDTH,
     without: Sequence[int] = (),
     copies: bool = False,
 ) -> list[int]:
@@ -262,7 +261,7 @@ def fluid_way(
         raise RunError(f"{needs}: ask for a shorter one.")
     squared = squared_distances(space.vectors[songs], space.vectors[songs])
     same = same_artist(space, songs)
-    way = find_way(squared, same, n, width) or find_way(squared, np.zeros_like(same), n, width)
+    way = find_way(squared, same, n) or find_way(squared, np.zeros_like(same), n)
     return songs[way].tolist()
 
 
@@ -278,9 +277,9 @@ class Playlist:
     def __len__(self) -> int:
         return len(self.songs)
 
-    def score(self, spacing: int = SPACING) -> dict[str, float]:
+    def score(self) -> dict[str, float]:
         "How fluid it is: see `fluidity`."
-        return fluidity(self.space, self.songs, spacing)
+        return fluidity(self.space, self.songs)
 
     def table(self) -> pd.DataFrame:
         "The catalog rows, with `step`, the distance from the song before."
