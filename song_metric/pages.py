@@ -19,8 +19,7 @@ __all__ = [
     "HARMLESS_STYLES",
     "SCORES",
     "PREFERRED",
-    "FIGURES",
-    "WORDS",
+    "TITLES",
     "MOST_ROWS",
     "USE",
     "MOST_SONGS",
@@ -56,7 +55,6 @@ __all__ = [
     "gather_scores",
     "figure_title",
     "read_figure",
-    "figure_order",
     "gather_figures",
     "read_part",
     "gather_use",
@@ -459,18 +457,12 @@ def gather_scores(run: Path) -> dict:
 
 
 # %% ../nbs/pages.ipynb #pages-018
-FIGURES = ("learning_performance", "scores", "tsne_raw", "tsne_pca", "tsne_ali")
-WORDS = {"tsne": "t-SNE", "pca": "PCA", "ali": "ALI", "mfcc": "MFCC", "umap": "UMAP"}
+TITLES = {"tsne": "t-SNE"}  # of figures whose file's name is no words
 
 
 def figure_title(name: str) -> str:
-    "A figure's title from its file's name: `tsne_ali` gives `t-SNE ALI`."
-    first, *rest = re.split(r"[_-]+", name)
-    words = [
-        WORDS.get(first, first[:1].upper() + first[1:]),
-        *(WORDS.get(word, word) for word in rest),
-    ]
-    return " ".join(words)
+    "A figure's title from its file's name: `in_betweens` gives `In betweens`."
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def read_figure(path: Path) -> dict:
@@ -484,16 +476,9 @@ def read_figure(path: Path) -> dict:
     )
 
 
-def figure_order(path: Path) -> tuple[int, str]:
-    "The poster's figures first, then the others by name."
-    name = path.stem
-    return (FIGURES.index(name) if name in FIGURES else len(FIGURES)), name
-
-
 def gather_figures(run: Path) -> list[dict]:
     "All figures of `05_visualization`."
-    paths = sorted((run / "05_visualization").glob("*.png"), key=figure_order)
-    return [read_figure(path) for path in paths]
+    return [read_figure(path) for path in sorted((run / "05_visualization").glob("*.png"))]
 
 
 # %% ../nbs/pages.ipynb #pages-023
