@@ -546,6 +546,7 @@ def draw_heat(
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0)
     ax.tick_params(axis="x", rotation=90)
+    ax.tick_params(axis="y", rotation=0)
     colour_names(ax.get_xticklabels(), genres, palette, size)
     colour_names(ax.get_yticklabels(), genres, palette, size)
 

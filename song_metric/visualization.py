@@ -36,6 +36,7 @@ __all__ = [
     "most_frequent",
     "choose_songs",
     "tsne_map",
+    "lay_down",
     "panel_rows",
     "map_axes",
     "name_genres",
@@ -303,14 +304,20 @@ def tsne_map(
 
 # %% ../nbs/05_visualization.ipynb #05_visualization-019
 WIDTH = 11.0  # of the figure, in inches
-MOST_HEIGHT = 5.0  # of a row of panels, in inches
+MOST_HEIGHT = 5.5  # of a row of panels, in inches
 MOST_WIDE = 2.2  # times its height: a map that is wider leaves room for the others of its row
 LABEL = np.array([0.8, 0.16])  # the room of a genre's name, in inches
 
 
+def lay_down(positions: np.ndarray) -> np.ndarray:
+    "Positions with their axes exchanged where the map is higher than wide: it knows no up."
+    width, height = np.ptp(positions, axis=0)
+    return positions if width >= height else positions[:, ::-1]
+
+
 def panel_rows(maps: Mapping) -> list[list]:
     "The items of `maps` in rows of equally many, as nearly square as can be."
-    items = list(maps.items())
+    items = [(title, lay_down(positions)) for title, positions in maps.items()]
     columns = int(np.ceil(np.sqrt(len(items))))
     return [items[start : start + columns] for start in range(0, len(items), columns)]
 
