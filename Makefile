@@ -12,7 +12,7 @@ help:     ## this list
 report: env  ## run the notebooks: tables, figures and one HTML report in data/runs/demo (ARGS="--profile smoke")
 	$(BIN)/song-metric report $(ARGS)
 
-test: env  ## every test: notebooks, command line, a smoke run, the repository's own consistency
+test: lint  ## every test: style, notebooks, command line, a smoke run, the repository's own consistency
 	$(BIN)/nbdev_test --n_workers 2 --do_print --timing
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -31,7 +31,10 @@ def read_outputs(run: Path) -> dict[str, str]:
 
 
 def read_keyed(path: Path) -> pd.DataFrame:
-    "A table whose rows are named by their texts, and numbered where texts repeat; without what passes."
+    """A table whose rows are named by their texts, and numbered where texts repeat.
+
+    Columns of what passes are left out.
+    """
     table = pd.read_csv(path)
     table = table[[name for name in table if not any(part in name for part in PASSING)]]
     texts = [name for name in table if table[name].dtype.kind not in "fiu"]
