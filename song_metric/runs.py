@@ -313,7 +313,7 @@ def describe_work(chapter: "Chapter") -> dict:
 
 # %% ../nbs/runs.ipynb #runs-025
 class Chapter:
-    "A chapter's part of a run, from its first `read` to its last line, `finish`."
+    "A chapter's part of a run, from its first `read` to `finish`."
 
     def __init__(self, run: Path | str, name: str):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
@@ -322,7 +322,8 @@ class Chapter:
         self.name = name
         self.started = datetime.now(UTC)
         self.clock = time.perf_counter()
-        self.inputs, self.written = {}, set()
+        self.inputs: dict[str, str] = {}
+        self.written: set[str] = set()
         self.folder = make_folder(self.run / name)
         set_manifest_aside(self.folder)
 

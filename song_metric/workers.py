@@ -168,7 +168,9 @@ class Crew:
     idle: deque[Worker] = deque()  # workers that wait for the next crew
 
     def __init__(self, function: Callable, workers: int, step: Callable[[int], None], doer: str):
-        self.function, self.step, self.doer = function, step, doer
+        self.function = function
+        self.step = step
+        self.doer = doer
         self.threads = ThreadPoolExecutor(workers)
         self.busy: set[Worker] = set()
 
