@@ -519,7 +519,7 @@ class FittedGame(ExampleTransformer, GameSettings):
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> Self:
-        "The embedding that `save` wrote."
+        "The embedding that `save` wrote, on this device."
         return restored(cls, path, device)
 
 

@@ -13,10 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from .files import RunError
 from .names import same_name
 
+
 # %% ../nbs/splits.ipynb #splits-030
-FOLDS = 10  # a share of songs is held out in tenths, or in as many parts as there are groups
-
-
 def artist_groups(songs: pd.DataFrame) -> np.ndarray:
     """The group of each song `(song,)`, a text: its artist.
 
@@ -26,6 +24,10 @@ def artist_groups(songs: pd.DataFrame) -> np.ndarray:
     alone = set(artist[songs["genre"].map(per_label) < 2])
     single = artist.eq("") | artist.isin(alone)
     return np.where(single, "song " + songs["song_id"].astype(str), "artist " + artist)
+
+
+# %% ../nbs/splits.ipynb #splits-064
+FOLDS = 10
 
 
 def split_songs(songs: pd.DataFrame, held_out: float = 0.4, seed: int = 0) -> np.ndarray:
