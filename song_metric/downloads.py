@@ -568,13 +568,13 @@ def write_members(members: list[Member], folder: Path, title: str) -> list[dict]
 
 
 # %% ../nbs/downloads.ipynb #downloads-024b
-def require_room(need: int, folder: Path, name: str) -> None:
-    "A `RunError` where a folder's disk has less than the `need` bytes that the file `name` takes."
+def require_room(size: float, folder: Path, what: str) -> None:
+    "A `RunError` where a folder's disk has less than the `size` in bytes that something takes."
     free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
-    if need > free:
-        need_gb, free_gb = (f"{size / 1e9:.1f} GB" for size in (need, free))
+    if size > free:
         raise RunError(
-            f"{name} takes {need_gb} unpacked, and {folder} has {free_gb} left: make room."
+            f"{what} takes {size / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB left: "
+            "make room."
         )
 
 
@@ -596,7 +596,7 @@ def unpack(
             there = path.is_file() and path.stat().st_size == member.size
             if not there and (wanted is None or wanted(member.name)):
                 todo.append(member)
-        require_room(sum(member.size for member in todo), folder, name)
+        require_room(sum(member.size for member in todo), folder, f"Unpacking {name}")
         return write_members(todo, folder, f"unpacking {name}")
 
 

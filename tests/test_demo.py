@@ -62,9 +62,8 @@ def small_corpus(folder, index, rows):
 
 def test_archive_agrees_with_index(index):
     songs = demo.read_midi(CORPUS, index)  # checks every checksum
-    assert len(songs) == 900 and all(
-        len(songs[i]) == int(n) for i, n in zip(index["song_id"], index["bytes"])
-    )
+    assert len(songs) == 900
+    assert [len(songs[name]) for name in index["song_id"]] == index["bytes"].astype(int).to_list()
     with tarfile.open(CORPUS / "midi.tar.xz") as archive:
         assert archive.getnames() == list(index["file"])
     assert (CORPUS / "midi.tar.xz").stat().st_size < 4e6
@@ -80,10 +79,10 @@ def test_index(index):
 
 
 def test_a_larger_corpus_contains_the_smaller(compose):
-    assert (
-        set(compose.corpus(60)) <= set(compose.corpus(1000)) and len(compose.corpus(1000)) == 15_000
-    )
-    assert len({compose.artist_name(g, a) for g, a, _ in compose.corpus(60)}) == 75
+    small = compose.corpus(60)
+    large = compose.corpus(1000)
+    assert set(small) <= set(large) and len(large) == 15_000
+    assert len({compose.artist_name(genre, artist) for genre, artist, _ in small}) == 75
 
 
 @needs_mma
@@ -99,22 +98,9 @@ def test_recipe_reproduces_a_song(index, compose, tmp_path, genre, artist, numbe
 
 @needs_mma
 def test_recipe_as_a_command(index, tmp_path):
-    subprocess.run(
-        [
-            sys.executable,
-            CORPUS / "compose.py",
-            "--songs-per-genre",
-            "2",
-            "--genres",
-            "2",
-            "--out",
-            tmp_path,
-            "--workers",
-            "2",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    words = ["--songs-per-genre", "2", "--genres", "2", "--out", tmp_path, "--workers", "2"]
+    command = [sys.executable, CORPUS / "compose.py", *words]
+    subprocess.run(command, check=True, capture_output=True)
     made = demo.load_index(tmp_path)
     assert list(made["song_id"]) == ["blues-00-000", "blues-01-000", "bossa-00-000", "bossa-01-000"]
     assert set(made["sha256"]) <= set(index["sha256"])
@@ -129,29 +115,22 @@ def test_recipe_is_loud_when_mma_fails(compose, tmp_path):
 @needs_renderer
 def test_sound_is_neither_silent_nor_clipped(index):
     for song_id, midi in demo.read_midi(CORPUS, index.iloc[[100, 500]]).items():
-        audio, again = demo.render(midi), demo.render(midi)
-        assert audio.dtype == np.int16 and len(audio) == 30 * 22050 and (audio == again).all(), (
-            song_id
-        )
+        audio = demo.render(midi)
+        assert audio.dtype == np.int16 and len(audio) == 30 * 22050, song_id
+        assert (audio == demo.render(midi)).all(), song_id
         level = audio.astype(float) / 32768
         assert 0.85 < np.abs(level).max() < 0.95 and 0.03 < np.sqrt((level**2).mean()) < 0.35
 
 
 @needs_renderer
 def test_cache(index, tmp_path):
-    songs, corpus = small_corpus(tmp_path / "corpus", index, [3, 400, 800]), tmp_path / "corpus"
+    corpus = tmp_path / "corpus"
+    songs = small_corpus(corpus, index, [3, 400, 800])
     paths = demo.render_songs(songs, corpus, tmp_path / "cache", workers=1)
     first = [path.read_bytes() for path in paths]
-    assert all(
-        (
-            sf.info(path).frames,
-            sf.info(path).samplerate,
-            sf.info(path).channels,
-            sf.info(path).subtype,
-        )
-        == (661_500, 22050, 1, "PCM_16")
-        for path in paths
-    )
+    for info in map(sf.info, paths):
+        assert (info.frames, info.samplerate, info.channels) == (661_500, 22050, 1)
+        assert info.subtype == "PCM_16"
     log = paths[0].parent / "rendered.jsonl"
 
     def rendered():
@@ -168,9 +147,8 @@ def test_cache(index, tmp_path):
     paths[2].unlink()
     assert rendered() == [False, False, True]
     lines = [line for line in log.read_text().splitlines() if line.strip()]
-    log.write_text(
-        "\n".join(line for line in lines if json.loads(line)[0] != paths[1].name) + '\n["half a li'
-    )  # killed before it was done
+    others = [line for line in lines if json.loads(line)[0] != paths[1].name]
+    log.write_text("\n".join([*others, '["half a li']))  # killed before it was done
     assert rendered() == [False, True, False]
     changed = songs.assign(sha256=["0" * 64, *songs["sha256"][1:]])
     with pytest.raises(RunError, match="checksum"):
@@ -195,15 +173,9 @@ def test_catalog_of_another_corpus(index, tmp_path, monkeypatch):
 
 def test_songs_are_spread_over_artists(index):
     for count in (5, 10, 12, 50):
-        assert (
-            demo.choose(index, count, 4)
-            .groupby(["genre", "artist"])
-            .size()
-            .agg(["min", "max"])
-            .diff()
-            .iloc[-1]
-            <= 1
-        )
+        chosen = demo.choose(index, count, 4)
+        of_each_artist = chosen.groupby(["genre", "artist"]).size()
+        assert of_each_artist.max() - of_each_artist.min() <= 1
 
 
 def test_what_cannot_be_done_is_said(index, tmp_path, monkeypatch):

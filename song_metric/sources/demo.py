@@ -18,6 +18,7 @@ __all__ = [
     "load_index",
     "choose",
     "read_members",
+    "compare_midi",
     "read_midi",
     "soundfont_path",
     "read_soundfont",
@@ -28,7 +29,6 @@ __all__ = [
     "finished",
     "is_sound",
     "render_file",
-    "require_room",
     "require_renderer",
     "render_missing",
     "render_songs",
@@ -36,7 +36,6 @@ __all__ = [
     "require_corpus",
     "song_row",
     "catalog",
-    "midi_problem",
     "validate",
 ]
 
@@ -48,7 +47,6 @@ import json
 import lzma
 import os
 import re
-import shutil
 import struct
 import tarfile
 from collections.abc import Callable
@@ -63,6 +61,7 @@ import pandas as pd
 import soundfile as sf
 import soxr
 
+from ..downloads import Faults, require_room
 from ..files import RunError, UsageError, file_digest
 from ..runs import home
 from ..workers import Crash, in_parallel
@@ -150,22 +149,33 @@ def read_members(archive: Path, names: set[str]) -> dict[str, bytes]:
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-015b
+def compare_midi(folder: Path, songs: pd.DataFrame) -> tuple[dict[str, bytes], Faults]:
+    "{song_id: MIDI file} of these rows of the index, and (missing, invalid) ones (path, reason)."
+    members = read_members(Path(folder) / "midi.tar.xz", set(songs["file"]))
+    missing = []
+    invalid = []
+    for song in songs.itertuples():
+        if song.file not in members:
+            reason = f"The song {song.song_id} is in songs.csv, but not in midi.tar.xz: {AGAIN}."
+            missing.append(dict(path=song.file, reason=reason))
+        elif hashlib.sha256(members[song.file]).hexdigest() != song.sha256:
+            reason = (
+                f"The MIDI file of {song.song_id} is not the one that songs.csv lists "
+                f"(its checksum differs): {AGAIN}."
+            )
+            invalid.append(dict(path=song.file, reason=reason))
+    found = {song.song_id: members.get(song.file) for song in songs.itertuples()}
+    return found, (missing, invalid)
+
+
 def read_midi(folder: Path, songs: pd.DataFrame) -> dict[str, bytes]:
     """MIDI files of these rows of the index, as {song_id: bytes}.
 
     A `RunError` where one is missing or has another checksum than the index says.
     """
-    members = read_members(Path(folder) / "midi.tar.xz", set(songs["file"]))
-    found = {}
-    for song in songs.itertuples():
-        if song.file not in members:
-            problem = f"The song {song.song_id} is in songs.csv, but not in midi.tar.xz"
-            raise RunError(f"{problem}: {AGAIN}.")
-        midi = members[song.file]
-        if hashlib.sha256(midi).hexdigest() != song.sha256:
-            problem = f"The MIDI file of {song.song_id} is not the one that songs.csv lists"
-            raise RunError(f"{problem} (its checksum differs): {AGAIN}.")
-        found[song.song_id] = midi
+    found, (missing, invalid) = compare_midi(folder, songs)
+    if faults := missing + invalid:
+        raise RunError(faults[0]["reason"])
     return found
 
 
@@ -227,13 +237,15 @@ def render(midi: bytes, font: bytes | None = None, seconds: float = SECONDS) -> 
     audio = soxr.resample((left + right) / 2, rate, SAMPLE_RATE)
     count = round(seconds * SAMPLE_RATE)
     if len(audio) < count:
-        lasts = f"{len(audio) / SAMPLE_RATE:.1f} s"
-        raise RunError(f"A rendered song lasts {lasts}, and {seconds:g} s are needed.")
+        raise RunError(
+            f"A rendered song lasts {len(audio) / SAMPLE_RATE:.1f} s, and {seconds:g} s are needed."
+        )
     audio = audio[:count]
     peak = float(np.abs(audio).max())
     if not peak > FAINT:
-        level = f"its largest sample is {peak:.1g} of full scale"
-        raise RunError(f"A rendered song is silent: {level}.")
+        raise RunError(
+            f"A rendered song is silent: its largest sample is {peak:.1g} of full scale."
+        )
     return np.round(audio * (PEAK / peak * 32767)).astype(np.int16)
 
 
@@ -298,17 +310,6 @@ def render_file(job: Job, folder: str, font: bytes | None = None) -> tuple[str, 
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-025a
-def require_room(songs: int, folder: Path) -> None:
-    "A `RunError` where the disk has no room for so many rendered songs."
-    free = shutil.disk_usage(folder).free
-    need = songs * 2 * SAMPLE_RATE * SECONDS
-    if free < need:
-        raise RunError(
-            f"Rendering {songs} songs takes {need / 1e9:.1f} GB, and {folder} has "
-            f"{free / 1e9:.1f} GB left: make room, or ask for fewer songs."
-        )
-
-
 def require_renderer(make: Callable, jobs: list[Job]) -> None:
     "A `RunError` where the renderer dies of the first songs: it does not work on this machine."
     found = list(in_parallel(make, jobs[:2], 1, "trying the renderer", "midirenderer"))
@@ -355,7 +356,8 @@ def render_songs(
     missing = songs[~np.array(good, bool)]
     crashed = {}
     if len(missing):
-        require_room(len(missing), folder)
+        size = len(missing) * 2 * SAMPLE_RATE * SECONDS
+        require_room(size, folder, f"Rendering {len(missing)} songs")
         midi = read_midi(corpus, missing)
         jobs = [(row.song_id, cache_name(row), midi[row.song_id]) for row in missing.itertuples()]
         crashed = render_missing(jobs, folder, workers)
@@ -411,28 +413,10 @@ def catalog(
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-030
-def midi_problem(corpus: Path, row: pd.DataFrame) -> str:
-    "What is wrong with the MIDI file of one row of the index; '' where nothing is."
-    try:
-        read_midi(corpus, row)
-    except RunError as error:
-        return str(error)
-    return ""
-
-
-def validate(data: str = "") -> tuple[list[dict], list[dict]]:
+def validate(data: str = "") -> Faults:
     "(missing, invalid) MIDI files (path, reason) of the corpus, by their checksums."
     corpus = corpus_folder(data)
-    index = load_index(corpus)
-    missing = []
-    invalid = []
-    if not midi_problem(corpus, index):
-        return missing, invalid
-    for number, name in enumerate(index["file"]):
-        if reason := midi_problem(corpus, index.iloc[[number]]):
-            faults = missing if "not in midi.tar.xz" in reason else invalid
-            faults.append(dict(path=name, reason=reason))
-    return missing, invalid
+    return compare_midi(corpus, load_index(corpus))[1]
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-source

@@ -13,7 +13,7 @@ __all__ = [
     "Token",
     "check_answer",
     "search",
-    "Seen",
+    "require_previews",
     "track_row",
     "genre_tracks",
     "fetch",
@@ -22,6 +22,7 @@ __all__ = [
 # %% ../../nbs/sources/spotify.ipynb #spotify-004
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -149,22 +150,10 @@ CLOSED = (
 )
 
 
-class Seen:
-    "What was seen of all genres: tracks, and how many of them with a preview."
-
-    def __init__(self):
-        self.tracks = 0
-        self.previews = 0
-
-    def count(self, items: list[dict]) -> None:
-        "Count a page of tracks."
-        self.tracks += len(items)
-        self.previews += sum(bool(item["url"]) for item in items)
-
-    def require_previews(self, least: int) -> None:
-        "A `RunError` where at least so many tracks came, all without a preview."
-        if self.tracks >= least and not self.previews:
-            raise RunError(CLOSED.format(count=self.tracks))
+def require_previews(seen: Counter, least: int) -> None:
+    "A `RunError` where at least so many tracks of all genres were seen, all without a preview."
+    if seen["tracks"] >= least and not seen["previews"]:
+        raise RunError(CLOSED.format(count=seen["tracks"]))
 
 
 def track_row(entry: dict, genre: str) -> dict:
@@ -182,7 +171,7 @@ def track_row(entry: dict, genre: str) -> dict:
 
 
 # %% ../../nbs/sources/spotify.ipynb #spotify-010d
-def genre_tracks(web: Web, token: Token, base: str, seen: Seen, genre: str) -> Iterator[dict]:
+def genre_tracks(web: Web, token: Token, base: str, seen: Counter, genre: str) -> Iterator[dict]:
     "Yield a genre's tracks. A `RunError` where the first 50 of all genres have no preview."
     offset = 0
     while offset < 1000:
@@ -192,8 +181,8 @@ def genre_tracks(web: Web, token: Token, base: str, seen: Seen, genre: str) -> I
             entries = []
         named = [entry for entry in entries if isinstance(entry, dict) and entry.get("id")]
         items = [track_row(entry, genre) for entry in named]
-        seen.count(items)
-        seen.require_previews(least=50)
+        seen.update(tracks=len(items), previews=sum(bool(item["url"]) for item in items))
+        require_previews(seen, least=50)
         yield from items
         if not page.get("next"):
             return
@@ -220,11 +209,11 @@ def fetch(
     names = split_names(genres)
     if not names:
         raise UsageError("Name some genres: -p genres=rock,jazz.")
-    seen = Seen()
+    seen = Counter()
     previews = Previews(web, source_folder("spotify", data), songs_per_genre)
     candidates = partial(genre_tracks, web, token, base.rstrip("/"), seen)
     missing = fetch_previews(previews, names, candidates)
-    seen.require_previews(least=1)
+    require_previews(seen, least=1)
     return missing
 
 
