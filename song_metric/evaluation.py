@@ -152,14 +152,15 @@ class View(NamedTuple):
 
 
 def example_views(codes: np.ndarray, song: np.ndarray, split: str) -> Iterator[View]:
-    "The views of single examples, from codes `(song, example, [patch,] dimension)`."
-    examples = codes.reshape(-1, *codes.shape[2:])
+    """The views of single examples, from codes `(song, example, [patch,] dimension)`.
+
+    Patches are pooled like a song's examples; an example that is one code is its own mean.
+    """
     song = np.repeat(song, codes.shape[1])
-    if codes.ndim == 3:
-        yield View("example", "none", split, np.asarray(examples, dtype=np.float32), song)
-        return
-    for pooling in POOLINGS:
-        yield View("example", pooling, split, pool_songs(examples, pooling), song)
+    examples = codes.reshape(len(song), -1, codes.shape[-1])
+    names = {"none": "mean"} if codes.ndim == 3 else {name: name for name in POOLINGS}
+    for name, pooling in names.items():
+        yield View("example", name, split, pool_songs(examples, pooling), song)
 
 
 def list_views(codes: np.ndarray, held_out: np.ndarray, scored_examples: int = 0) -> Iterator[View]:

@@ -46,6 +46,7 @@ __all__ = [
 
 # %% ../nbs/05_visualization.ipynb #05_visualization-003
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -70,11 +71,8 @@ BLUE, ORANGE, GREEN, RED, PINK = COLOURS[:5]
 
 def genre_palette(genres: Iterable[str]) -> dict[str, tuple[str, str]]:
     "`genre → (colour, marker)`, genres sorted; eight colours, then the next marker."
-    palette = {}
-    for number, genre in enumerate(sorted(set(genres))):
-        marker = MARKERS[number // len(COLOURS) % len(MARKERS)]
-        palette[genre] = (COLOURS[number % len(COLOURS)], marker)
-    return palette
+    marks = [(colour, marker) for marker in MARKERS for colour in COLOURS]
+    return dict(zip(sorted(set(genres)), cycle(marks)))
 
 
 def scatter_genres(
@@ -231,11 +229,9 @@ def tidy_scores(scores: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
 # %% ../nbs/05_visualization.ipynb #05_visualization-034
 def score_legend(fig: Figure) -> None:
     "What colours and markers of a score plot mean, in a line below it."
-    handles = []
-    for name, colour in CLUSTERERS.values():
-        handles.append(Line2D([], [], color=colour, lw=3, label=name))
-    for name, marker in POOLED.values():
-        handles.append(Line2D([], [], color="0.3", marker=marker, ls="", label=name))
+    grey = dict(color="0.3", ls="")
+    handles = [Line2D([], [], color=c, lw=3, label=name) for name, c in CLUSTERERS.values()]
+    handles += [Line2D([], [], marker=m, label=name, **grey) for name, m in POOLED.values()]
     fig.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
 
 
@@ -284,10 +280,8 @@ def choose_songs(
     "Indices of at most `n_songs` songs of each of the `n_genres` most frequent genres, sorted."
     draw = np.random.default_rng(seed)
     labels = np.asarray(genres)
-    chosen = []
-    for genre in most_frequent(genres, n_genres):
-        chosen.append(draw.permutation(np.flatnonzero(labels == genre))[:n_songs])
-    return np.sort(np.concatenate(chosen))
+    songs = [np.flatnonzero(labels == genre) for genre in most_frequent(genres, n_genres)]
+    return np.sort(np.concatenate([draw.permutation(own)[:n_songs] for own in songs]))
 
 
 def tsne_map(
@@ -363,10 +357,10 @@ def name_genres(ax: Axes, table: pd.DataFrame, palette: Mapping, scale: float) -
 # %% ../nbs/05_visualization.ipynb #05_visualization-036
 def genre_legend(fig: Figure, palette: Mapping) -> None:
     "The genres' marks and names, in as few lines below a figure as they fit into."
-    handles = []
-    for genre, (colour, marker) in palette.items():
-        label = plot_text(genre, 24)
-        handles.append(Line2D([], [], color=colour, marker=marker, ls="", ms=5, label=label))
+    handles = [
+        Line2D([], [], color=colour, marker=marker, ls="", ms=5, label=plot_text(genre, 24))
+        for genre, (colour, marker) in palette.items()
+    ]
     columns = len(handles) if len(handles) <= 15 else 8
     tight = dict(handletextpad=0.1, columnspacing=0.8, frameon=False, fontsize=8)
     fig.legend(handles=handles, loc="outside lower center", ncols=columns, **tight)
