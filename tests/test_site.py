@@ -163,6 +163,7 @@ def test_a_browser_asks_nobody_else_and_finds_a_function(address):
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
+        page.set_default_timeout(120_000)  # milliseconds: machines are shared
         asked = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/nbs/03_ali.html")
