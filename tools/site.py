@@ -33,7 +33,7 @@ ROOMS = {  # the notebooks beside the chapters, in the order in which they are r
     "Sound and songs": "audio names tags seen downloads",
     "From a song to a point": "metric encoder splits training register store",
     "Scores": "retrieval tables reproduction",
-    "The space": "points search lookup recipe growing saving space playlist_files listening map",
+    "The space": "search lookup points recipe growing saving space playlist_files listening map",
     "A report": "files runs workers chapters essence changes plans kernels report publishing",
     "Pages and commands": "render pages cli doctor",
 }
