@@ -361,7 +361,9 @@ def genre_legend(fig: Figure, palette: Mapping) -> None:
         Line2D([], [], color=colour, marker=marker, ls="", ms=5, label=plot_text(genre, 24))
         for genre, (colour, marker) in palette.items()
     ]
-    columns = len(handles) if len(handles) <= 15 else 8
+    widths = [0.27 + 0.07 * len(handle.get_label()) for handle in handles]  # in inches
+    lines = np.ceil(sum(widths) / (0.95 * WIDTH))
+    columns = int(np.ceil(len(handles) / lines))
     tight = dict(handletextpad=0.1, columnspacing=0.8, frameon=False, fontsize=8)
     fig.legend(handles=handles, loc="outside lower center", ncols=columns, **tight)
 
