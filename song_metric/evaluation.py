@@ -151,6 +151,7 @@ class View(NamedTuple):
     song: np.ndarray  # the song of each vector (n,)
 
 
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-019v
 def example_views(codes: np.ndarray, song: np.ndarray, split: str) -> Iterator[View]:
     """The views of single examples, from codes `(song, example, [patch,] dimension)`.
 

@@ -237,7 +237,7 @@ def score_legend(fig: Figure) -> None:
 
 # %% ../nbs/05_visualization.ipynb #05_visualization-030
 def plot_scores(scores: pd.DataFrame, split: str | None = None) -> Figure:
-    """V-measure and AMI of each embedding's songs, with their spread; rows as in `scores`.
+    """V-measure and AMI of each embedding's songs, with their spread.
 
     Without a `split`, of the songs held out where there are any.
     """
