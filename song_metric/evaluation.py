@@ -270,8 +270,8 @@ def scoring_tasks(embeddings: Mapping, held_out: np.ndarray, scored_examples: in
     tasks = []
     for name, codes in embeddings.items():
         trainings = codes if isinstance(codes, list) else [codes]
-        for training, codes in enumerate(trainings):
-            for view in list_views(codes, held_out, scored_examples):
+        for training, each in enumerate(trainings):
+            for view in list_views(each, held_out, scored_examples):
                 if training == 0 or (view.level, view.split) == headline:
                     tasks.append(Task(name, training, view, score_view))
                 if training == 0 and name == CONTROLLED:
