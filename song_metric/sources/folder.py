@@ -160,8 +160,10 @@ def catalog(*, data: str, label: str = "folder", looking: Looking) -> tuple[list
     folder = Path(data).expanduser().resolve()
     names, rejected = find_candidates(folder)
     if not names:
-        problem = f"There are no sound files in {str(data)!r} or below"
-        raise RunError(f"{problem}: give the path of a folder of music (parameter `data`).")
+        raise RunError(
+            f"There are no sound files in {data!r} or below: give the path of a folder of music "
+            "(parameter `data`)."
+        )
     facts = file_facts(
         [os.path.join(folder, name) for name in names],
         partial(look_at, preview_seconds=looking.preview_seconds),

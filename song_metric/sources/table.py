@@ -121,12 +121,9 @@ def split_rows(text: str, name: str) -> list[list[str]]:
 def load_rows(data: str) -> list[dict]:
     """The rows of a table, as text, under the names of their columns in small letters.
 
-    A `RunError` where the file `data` cannot be read or lacks a column.
+    A `RunError` where the file `data` is no such table or lacks a column.
     """
     path = Path(data).expanduser()
-    if not str(data).strip() or not path.is_file():
-        needs = "the source `table` needs a CSV file (--data songs.csv)"
-        raise RunError(f"{str(data)!r} is no file: {needs}.")
     header, *rows = split_rows(read_text(path), path.name) or [[]]
     names = [same_name(plain_text(name)) for name in header]
     if not rows or not {"path", "url"} & set(names):
