@@ -442,12 +442,12 @@ def converter(sound: Stream) -> Callable[[av.AudioFrame], np.ndarray]:
 
     @cache
     def resampler(rate: int, layout: str, kind: str) -> av.AudioResampler:
-        return av.AudioResampler(format="fltp", layout=sound.layout, rate=sound.samplerate)
+        return av.AudioResampler(format="flt", layout=sound.layout, rate=sound.samplerate)
 
     def convert(frame: av.AudioFrame) -> np.ndarray:
         frames = resampler(frame.rate, frame.layout.name, frame.format.name).resample(frame)
-        parts = [part.to_ndarray() for part in frames]
-        return np.concatenate([np.zeros((sound.channels, 0), "float32"), *parts], axis=1).T
+        parts = [part.to_ndarray().reshape(-1, sound.channels) for part in frames]
+        return np.concatenate([np.zeros((0, sound.channels), "float32"), *parts])
 
     return convert
 

@@ -31,7 +31,9 @@ def sound_bytes(path, samples, rate=RATE, **how) -> bytes:
 def encode(path, samples, codec, rate=RATE, picture=False, tags=(), **how):
     "Write a sound file with FFmpeg; with a film of one second, if asked for."
     if codec == "flac":
-        return wrap_flac(path, samples, rate, tags)
+        flac = path.with_suffix(".flac")
+        sf.write(flac, samples, rate)
+        return wrap(path, flac, tags)
     with av.open(str(path), "w", **how) as container:
         container.metadata.update(tags)
         stream = container.add_stream(codec, rate=rate, layout="mono")
@@ -51,11 +53,9 @@ def encode(path, samples, codec, rate=RATE, picture=False, tags=(), **how):
                 container.mux(film.encode(part))
 
 
-def wrap_flac(path, samples, rate, tags) -> None:
-    "FLAC, which PyAV does not write, in another container than its own."
-    flac = path.with_suffix(".flac")
-    sf.write(flac, samples, rate)
-    with av.open(str(flac)) as given, av.open(str(path), "w") as container:
+def wrap(path, given_path, tags=()) -> None:
+    "Another container around the packets of a sound file: PyAV writes no FLAC, for example."
+    with av.open(str(given_path)) as given, av.open(str(path), "w") as container:
         container.metadata.update(tags)
         stream = container.add_stream_from_template(given.streams.audio[0])
         for packet in given.demux(given.streams.audio[0]):
@@ -270,6 +270,15 @@ def test_a_cut_m4a_is_known(tmp_path):
 
 
 # channels
+
+
+@pytest.mark.parametrize("channels", [3, 9, 24])
+def test_channels_without_names(tmp_path, channels):
+    samples = np.tile(tone()[:, None], (1, channels))
+    sf.write(tmp_path / "song.wav", samples, RATE)
+    wrap(tmp_path / "song.mka", tmp_path / "song.wav")
+    from_wave = read_middle(tmp_path / "song.wav")[0]
+    assert np.array_equal(read_middle(tmp_path / "song.mka")[0], from_wave)
 
 
 @pytest.mark.parametrize("shares", [(1, -1), (1, -0.9), (-1, 0.95), (1, 1, 0, -1, -1), (1, -0.8)])
