@@ -161,12 +161,17 @@ def room_pages(names: str, pages: list[str]) -> list[str]:
     return [page for page in wanted if page in pages]
 
 
+def module_title(page: str) -> str:
+    "How the list of modules calls a module's page: short, for the list is narrow."
+    return page.removeprefix("api/").removesuffix(".md").removeprefix("song_metric.")
+
+
 def navigation() -> list:
     "The pages in the order in which previous and next lead through them."
     pages = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md"))
     chapters = [page for page in pages if re.match(r"nbs/\d\d_", page)]
     sources = [page for page in pages if page.startswith("nbs/sources/")]
-    api = [page for page in pages if page.startswith("api/")]
+    api = sorted((page for page in pages if page.startswith("api/")), key=module_title)
     first = ["README.md", "nbs/usage.md", "nbs/results.md"]
     rooms = {title: room_pages(names, pages) for title, names in ROOMS.items()}
     told = {*first, *chapters, *sources, *api, *PAPERS, *chain(*rooms.values())}
@@ -175,8 +180,8 @@ def navigation() -> list:
         {"Chapters": chapters},
         *({title: found} for title, found in rooms.items()),
         {"Sources of songs": sources},
-        {"More": [page for page in pages if page not in told]},
-        {"Modules": [{page[4:-3]: page} for page in api]},
+        {"What was tried": [page for page in pages if page not in told]},
+        {"Modules": [{module_title(page): page} for page in api]},
         {"About": list(PAPERS[1:])},
     ]
 
