@@ -171,7 +171,7 @@ def navigation() -> list:
     pages = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md"))
     chapters = [page for page in pages if re.match(r"nbs/\d\d_", page)]
     sources = [page for page in pages if page.startswith("nbs/sources/")]
-    api = sorted((page for page in pages if page.startswith("api/")), key=module_title)
+    api = [page for page in pages if page.startswith("api/")]
     first = ["README.md", "nbs/usage.md", "nbs/results.md"]
     rooms = {title: room_pages(names, pages) for title, names in ROOMS.items()}
     told = {*first, *chapters, *sources, *api, *PAPERS, *chain(*rooms.values())}
