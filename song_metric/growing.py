@@ -40,7 +40,7 @@ from .files import RunError, relative_path
 from .names import plain_text
 from .points import COPY, Query, SongPoints
 from .recipe import Recipe
-from .search import with_more
+from .search import take_index
 from .spectrograms import SpectrogramSettings, song_examples
 from .tags import find_candidates, folder_label, path_text, read_tags
 from .workers import Crash, in_parallel
@@ -129,18 +129,16 @@ def load_encoder(recipe: Recipe) -> "SongEncoder":
             f"A space of {recipe.codes} cannot encode new files: it holds no encoder. "
             "Make one of the default codes with `song-metric space`."
         )
-    from song_metric.ali import ALIEmbedding
-    from song_metric.encoder import SongEncoder
+    from song_metric.encoder import SongEncoder, recipe_facts
 
     try:
-        model = ALIEmbedding.load(recipe.weights, device="cpu")
+        return SongEncoder(**recipe_facts(recipe))
     except Exception as error:  # a damaged file fails in many ways
         reason = plain_text(error) or type(error).__name__
         raise RunError(
             f"The encoder {str(recipe.weights)!r} cannot be read ({reason}): "
             "make the space again with `song-metric space`."
         ) from None
-    return SongEncoder(recipe.settings, model, recipe.seed, recipe.pooling)
 
 
 # %% ../nbs/growing.ipynb #growing-013
@@ -203,9 +201,10 @@ class GrowingSongs(SongPoints):
     def extend(self, vectors: np.ndarray, rows: list[dict]) -> None:
         "Take in songs at `vectors`."
         if len(rows):
-            near = with_more(self.near, vectors)
-            super().__init__(near.vectors, with_rows(self.songs, rows))
-            self.near = near
+            before = self.near
+            vectors = np.concatenate([self.vectors, vectors])
+            super().__init__(vectors, with_rows(self.songs, rows))
+            take_index(self.near, before)
 
 
 # %% ../nbs/growing.ipynb #growing-016

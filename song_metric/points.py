@@ -12,15 +12,14 @@ __all__ = [
     "SongPoints",
     "are_copies",
     "drop_copies",
-    "Filter",
     "artist_of",
+    "passes",
     "find_nearest",
     "find_neighbours",
 ]
 
 # %% ../nbs/points.ipynb #points-002
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -124,27 +123,6 @@ def drop_copies(points: SongPoints, songs: Sequence[int], before: Sequence[int] 
 
 
 # %% ../nbs/points.ipynb #points-011
-@dataclass(frozen=True)
-class Filter:
-    "Which songs may be found."
-
-    out: list[int]  # none of these positions
-    genre: int | None  # the only genre; None: any
-    artist: int  # none of this artist's songs; -1: anybody's
-    copies: bool  # also copies of songs that are out, and of one another
-
-    def passes(self, points: SongPoints, near: np.ndarray) -> np.ndarray:
-        "Which of the songs `near` (positions, nearest first) may be found, `(song,)` of bool."
-        keep = ~np.isin(near, self.out)
-        if self.genre is not None:
-            keep &= points.genres[near] == self.genre
-        if self.artist >= 0:
-            keep &= points.artists[near] != self.artist
-        if not self.copies:
-            keep &= np.isin(near, drop_copies(points, near[keep], self.out))
-        return keep
-
-
 def artist_of(points: SongPoints, query: Query, own: int | None) -> int:
     "The number of the artist of the song `own`, else of a sound file by its tags; -1 for nobody."
     if own is not None:
@@ -152,6 +130,16 @@ def artist_of(points: SongPoints, query: Query, own: int | None) -> int:
     if isinstance(query, np.ndarray):
         return -1
     return artist_number(points, read_tags(query).get("artist", ""))
+
+
+def passes(points: SongPoints, near: np.ndarray, genre: int | None, artist: int) -> np.ndarray:
+    "Which of the songs `near` are of this genre (None: any), and not by this artist (-1: anybody)."
+    keep = np.ones(len(near), bool)
+    if genre is not None:
+        keep &= points.genres[near] == genre
+    if artist >= 0:
+        keep &= points.artists[near] != artist
+    return keep
 
 
 # %% ../nbs/points.ipynb #points-012
@@ -169,16 +157,15 @@ def find_nearest(
     `without`: positions left out, and with `copies=False` their copies, too. `genre`: its name.
     """
     vector, own = points.point(query)
-    wanted = Filter(
-        out=[*without] if own is None else [*without, own],
-        genre=None if genre is None else genre_number(points, genre),
-        artist=artist_of(points, query, own) if other_artists else -1,
-        copies=copies,
-    )
+    out = [*without] if own is None else [*without, own]
+    wanted = None if genre is None else genre_number(points, genre)
+    artist = artist_of(points, query, own) if other_artists else -1
     reach = k + 1 + len(without)
     while True:
         near, distance = points.near.search(vector, reach)
-        keep = wanted.passes(points, near)
+        keep = ~np.isin(near, out) & passes(points, near, wanted, artist)
+        if not copies:
+            keep &= np.isin(near, drop_copies(points, near[keep], out))
         if keep.sum() >= k or reach >= len(points):
             return near[keep][:k], distance[keep][:k]
         reach *= 4

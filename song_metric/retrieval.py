@@ -35,9 +35,9 @@ def score_ranking(hits: np.ndarray, k: int = 10) -> tuple[float, float, float]:
 
 # %% ../nbs/retrieval.ipynb #retrieval-022
 def retrieval(
-    vectors: np.ndarray, genres: np.ndarray, artists: np.ndarray | None = None, k: int = 10
+    vectors: np.ndarray, genres: np.ndarray, artists: np.ndarray | None = None
 ) -> np.ndarray:
-    """Precision at `k`, average precision and reciprocal rank of each song `(song, 3)`.
+    """Precision at 10, average precision and reciprocal rank of each song `(song, 3)`.
 
     With `artists` (numbers, -1 for unknown), songs of one's own artist are left out. NaN where a
     song has no other of its genre.
@@ -50,7 +50,7 @@ def retrieval(
             asked &= artists != artists[i]
         nearest_first = np.argsort(squared[asked], kind="stable")
         hits = (genres == genres[i])[asked][nearest_first]
-        scores[i] = score_ranking(hits, k)
+        scores[i] = score_ranking(hits)
     return scores
 
 

@@ -10,10 +10,10 @@ __all__ = [
     "SAVE",
     "FACTS",
     "AGAIN",
+    "DAMAGE",
     "lock_space",
     "current_save",
-    "find_weights",
-    "keeps_weights",
+    "copy_weights",
     "write_parts",
     "describe_parts",
     "move_parts",
@@ -84,18 +84,13 @@ def current_save(folder: Path) -> str | None:
 
 
 # %% ../nbs/saving.ipynb #saving-007
-def find_weights(recipe: Recipe, folder: Path) -> Path | None:
-    "The file of a space's encoder, which may have moved to its own name in `folder`; None without."
-    if recipe.weights and not recipe.weights.exists():
-        return folder / WEIGHTS
-    return recipe.weights
-
-
-def keeps_weights(recipe: Recipe, folder: Path) -> bool:
-    "Whether a space's encoder is the one that lies in the folder already, and need not be copied."
-    weights = find_weights(recipe, folder)
-    own = folder / WEIGHTS
-    return bool(weights) and own.exists() and os.path.samefile(weights, own)
+def copy_weights(weights: Path, aside: Path) -> None:
+    "Copy a space's encoder into `aside`, unless it lies, or has been moved to, beside that."
+    own = aside.parent / WEIGHTS
+    if not weights.exists():
+        weights = own
+    if not own.exists() or not weights.samefile(own):
+        shutil.copyfile(weights, aside / WEIGHTS)
 
 
 def write_parts(space: GrowingSongs, aside: Path, base: Path | None) -> None:
@@ -104,9 +99,8 @@ def write_parts(space: GrowingSongs, aside: Path, base: Path | None) -> None:
     places = [relative_path(path, base) if base and path else "" for path in paths]
     save_table(space.songs.assign(path=places), aside / "songs.csv")
     np.save(aside / "vectors.npy", space.vectors)
-    weights = find_weights(space.recipe, aside.parent)
-    if weights and not keeps_weights(space.recipe, aside.parent):
-        shutil.copyfile(weights, aside / WEIGHTS)
+    if space.recipe.weights:
+        copy_weights(space.recipe.weights, aside)
     if space.near.index is not None:
         import faiss
 
@@ -120,8 +114,8 @@ def describe_parts(space: GrowingSongs, aside: Path) -> dict:
     "What `space.json` says of the space whose files lie in `aside`; its contents name the save."
     recipe = space.recipe
     files = list(aside.iterdir())
-    if keeps_weights(recipe, aside.parent):
-        files.append(aside.parent / WEIGHTS)
+    if recipe.weights and aside / WEIGHTS not in files:
+        files.append(aside.parent / WEIGHTS)  # it need not be copied
     facts = dict(
         format=FORMAT,
         songs=len(space),
@@ -301,6 +295,9 @@ def read_parts(kind: type[GrowingSongs], folder: Path, facts: dict) -> GrowingSo
 
 
 # %% ../nbs/saving.ipynb #saving-015
+DAMAGE = (OSError, EOFError, ValueError, TypeError, MemoryError)  # what a damaged file raises
+
+
 def read_whole(kind: type[GrowingSongs], folder: Path) -> tuple[GrowingSongs, str | None]:
     "The space in `folder` as one save left it, and that save's name; an error where it is damaged."
     facts, problem = None, None
@@ -308,7 +305,7 @@ def read_whole(kind: type[GrowingSongs], folder: Path) -> tuple[GrowingSongs, st
         facts, problem = now, None
         try:
             space = read_parts(kind, folder, facts)
-        except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:
+        except DAMAGE as error:
             problem = error
     if problem:
         raise problem
@@ -321,7 +318,7 @@ def read_space(kind: type[GrowingSongs], folder: Path) -> tuple[GrowingSongs, st
         return read_whole(kind, folder)
     except PermissionError:
         problem = f"The space in {str(folder)!r} may not be read: permission is denied."
-    except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:
+    except DAMAGE as error:
         reason = plain_text(error) or type(error).__name__
         problem = f"The space in {str(folder)!r} is damaged ({reason}): {AGAIN}."
     raise RunError(problem)

@@ -8,6 +8,7 @@ __all__ = [
     "Found",
     "CELL_SONGS",
     "MEASURED",
+    "RECALL",
     "EXACT_UP_TO",
     "INDEX_UP_TO",
     "squared_distances",
@@ -16,7 +17,7 @@ __all__ = [
     "recall_of",
     "build_index",
     "NearestVectors",
-    "with_more",
+    "take_index",
 ]
 
 # %% ../nbs/search.ipynb #search-002
@@ -57,10 +58,9 @@ def exact_search(vectors: np.ndarray, squares: np.ndarray, point: np.ndarray, k:
 
 
 # %% ../nbs/search.ipynb #search-007
-CELL_SONGS = (
-    40  # the fewest songs a cell, and those that its centre is fitted to: faiss asks for 39
-)
-MEASURED = 300  # songs whose neighbours the recall is measured on
+CELL_SONGS = 40  # the fewest a cell, and those that its centre is fitted to: faiss asks for 39
+MEASURED = 300  # songs whose ten nearest the recall is measured on
+RECALL = 0.99  # of an index, at least, unless it reads all cells
 
 
 def recall_of(index: Any, asked: np.ndarray, truth: np.ndarray) -> float:
@@ -70,25 +70,23 @@ def recall_of(index: Any, asked: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(hits) / truth.shape[1])
 
 
-def build_index(
-    vectors: np.ndarray, target: float = 0.99, k: int = 10, seed: int = 0
-) -> tuple[Any, float]:
-    """A faiss inverted file of `vectors` `(song, dimension)`, and its recall@k.
+def build_index(vectors: np.ndarray) -> tuple[Any, float]:
+    """A faiss inverted file of `vectors` `(song, dimension)`, and its recall@10.
 
-    It reads the least number of cells, a power of 2, whose recall reaches `target`.
+    It reads the least number of cells, a power of 2, whose recall reaches `RECALL`.
     """
     import faiss
 
     cells = min(int(4 * len(vectors) ** 0.5), len(vectors) // CELL_SONGS)
     index = faiss.index_factory(vectors.shape[1], f"IVF{cells},Flat")
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(0)
     index.train(vectors[np.sort(draw.permutation(len(vectors))[: CELL_SONGS * cells])])
     index.add(vectors)
     asked = vectors[np.sort(draw.permutation(len(vectors))[:MEASURED])]
-    truth = faiss.knn(asked, vectors, k + 1)[1]
+    truth = faiss.knn(asked, vectors, 10 + 1)[1]  # and each itself
     index.nprobe = 4
     recall = 0.0
-    while recall < target and index.nprobe < cells:
+    while recall < RECALL and index.nprobe < cells:
         index.nprobe = min(cells, index.nprobe * 2)
         recall = recall_of(index, asked, truth)
     return index, recall
@@ -102,11 +100,11 @@ INDEX_UP_TO = 500  # neighbours asked for
 class NearestVectors:
     "Finds the nearest of `vectors` `(song, dimension)` float32; `recall` is that of the `index`."
 
-    def __init__(self, vectors: np.ndarray, index: Any = None, recall: float = 1.0):
+    def __init__(self, vectors: np.ndarray):
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         self.squares = np.einsum("ij,ij->i", self.vectors, self.vectors)
-        self.index = index
-        self.recall = recall
+        self.index = None
+        self.recall = 1.0
 
     def ensure_index(self) -> None:
         "Build the index where there are many vectors and none is there."
@@ -124,9 +122,8 @@ class NearestVectors:
 
 
 # %% ../nbs/search.ipynb #search-013
-def with_more(near: NearestVectors, vectors: np.ndarray) -> NearestVectors:
-    "The vectors of `near` and more of them, `(song, dimension)`, to be searched together."
-    vectors = np.asarray(vectors, np.float32)
-    if near.index is not None:
-        near.index.add(vectors)
-    return NearestVectors(np.concatenate([near.vectors, vectors]), near.index, near.recall)
+def take_index(near: NearestVectors, before: NearestVectors) -> None:
+    "Give `near` the index of `before`, whose vectors are its first ones, with the others added."
+    if before.index is not None:
+        before.index.add(near.vectors[len(before.vectors) :])
+        near.index, near.recall = before.index, before.recall
