@@ -24,6 +24,7 @@ __all__ = [
 
 # %% ../nbs/chapters.ipynb #chapters-002
 import ast
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from pathlib import Path
 
 import yaml
 
-from .files import RunError, UsageError, read_json, unknown_name
+from .files import RunError, UsageError, unknown_name
 from .runs import home
 
 
@@ -69,10 +70,10 @@ def read_cells(path: Path) -> list[tuple[str, list[str], str]]:
     try:
         return [
             (cell["cell_type"], cell.get("metadata", {}).get("tags", []), "".join(cell["source"]))
-            for cell in read_json(path)["cells"]
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
         ]
-    except (KeyError, TypeError):
-        raise RunError(f"{path} cannot be read as a notebook.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read as a notebook: {error}.") from None
 
 
 def first_match(pattern: str, text: str, default: str) -> str:

@@ -8,7 +8,6 @@ __all__ = [
     "CANNOT",
     "BFLOAT16",
     "Package",
-    "installed_version",
     "check_packages",
     "machine_facts",
     "audio_formats",
@@ -24,6 +23,7 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +32,7 @@ from packaging.requirements import Requirement
 
 from .chapters import notebooks_folder
 from .files import RunError
-from .runs import home
+from .runs import home, package_versions
 
 # %% ../nbs/doctor.ipynb #doctor-005
 GROUPS = {"needed": "", "report": "report", "dev": "dev"}  # and the extras that bring them
@@ -57,22 +57,15 @@ class Package:
         return self.found is not None and wanted.contains(self.found, prereleases=True)
 
 
-def installed_version(name: str) -> str | None:
-    "The installed version of a package."
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def check_packages(declared: list[str] | None = None) -> list[Package]:
     "Every package that song_metric declares for this machine, beside what is installed."
     requirements = [Requirement(line) for line in declared or metadata.requires("song_metric")]
+    installed = package_versions(one.name for one in requirements)
     found = {}
     for group, extra in GROUPS.items():
         for one in requirements:
             if one.marker is None or one.marker.evaluate({"extra": extra}):
-                found.setdefault(one.name, Package(group, one, installed_version(one.name)))
+                found.setdefault(one.name, Package(group, one, installed.get(one.name)))
     return list(found.values())
 
 
@@ -86,13 +79,11 @@ def machine_facts() -> dict[str, str]:
         "System": platform.platform(),
         "Processor cores": str(cores),
     }
-    try:
+    with suppress(ImportError):
         import psutil
 
         memory = psutil.virtual_memory()
         facts["Memory"] = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
-    except ImportError:
-        pass
     facts["Disk"] = f"{shutil.disk_usage(home()).free / 1e9:.1f} GB free at {home()}"
     return facts
 

@@ -10,7 +10,6 @@ __all__ = [
     "last_state",
     "collapse",
     "Screen",
-    "stream_of",
     "join_streams",
     "tidy_streams",
     "kernel_environment",
@@ -109,15 +108,10 @@ class Screen:
 
 
 # %% ../nbs/kernels.ipynb #kernels-043
-def stream_of(output: dict) -> str | None:
-    "The name of the stream that an output of a cell is a piece of; None for any other output."
-    return output["name"] if output["output_type"] == "stream" else None
-
-
 def join_streams(outputs: list[dict]) -> list[dict]:
     "A cell's outputs, the pieces of one stream joined and collapsed; empty streams are left out."
     found = []
-    for stream, pieces in groupby(outputs, stream_of):
+    for stream, pieces in groupby(outputs, lambda output: output.get("name")):
         pieces = list(pieces)
         if stream is None:
             found += pieces

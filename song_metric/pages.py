@@ -55,7 +55,6 @@ __all__ = [
     "gather_scores",
     "figure_title",
     "read_figure",
-    "gather_figures",
     "read_part",
     "gather_use",
     "list_table",
@@ -110,6 +109,9 @@ class Table:
     columns: list[str]
     rows: list[list]
     more: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     @property
     def numeric(self) -> list[bool]:
@@ -374,10 +376,7 @@ def time_of(manifest: dict) -> float:
 
 
 def rows_of(path: Path | str) -> list[dict]:
-    """Rows of a CSV file as dictionaries of texts.
-
-    None where there is no such file, or it is damaged.
-    """
+    "Rows of a CSV file as dictionaries of texts; none where there is no such file, or no table."
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
@@ -476,11 +475,6 @@ def read_figure(path: Path) -> dict:
     )
 
 
-def gather_figures(run: Path) -> list[dict]:
-    "All figures of `05_visualization`."
-    return [read_figure(path) for path in sorted((run / "05_visualization").glob("*.png"))]
-
-
 # %% ../nbs/pages.ipynb #pages-023
 MOST_ROWS = 50  # of a chapter's table
 USE = {
@@ -524,12 +518,12 @@ def read_part(path: Path) -> dict:
 
 
 def gather_use(run: Path, name: str) -> dict:
-    "What a section of `USE` shows: its chapter, and parts, some of them folded."
+    "What a section of `USE` shows: its chapter, and parts that are not empty, some folded."
     chapter, titles = USE[name]
     folder = run / chapter
     found = {folder / file: title for file, title in titles.items() if (folder / file).exists()}
     parts = [read_part(path) | dict(fold=title) for path, title in found.items()]
-    return dict(chapter=chapter, parts=parts)
+    return dict(chapter=chapter, parts=[part for part in parts if part["content"]])
 
 
 # %% ../nbs/pages.ipynb #pages-021
@@ -621,6 +615,7 @@ def gather_run(run: Path) -> dict:
     chapters = {name: read_manifest(run / name) for name in facts.get("chapters") or found}
     chapters = {name: manifest for name, manifest in chapters.items() if manifest}
     manifests = list(chapters.values())
+    pictures = sorted((run / "05_visualization").glob("*.png"))
     return dict(
         title=f"song_metric: {run.name}",
         name=run.name,
@@ -628,7 +623,7 @@ def gather_run(run: Path) -> dict:
         reproduction=markdown_file(run / "reproduction.md"),
         scores=gather_scores(run),
         use={name: gather_use(run, name) for name in USE},
-        figures=gather_figures(run),
+        figures=list(map(read_figure, pictures)),
         has_map="map.html" in outputs(run / "06_playlists"),
         songs=gather_songs(run),
         chapters=[gather_chapter(name, manifest) for name, manifest in chapters.items()],

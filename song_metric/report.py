@@ -8,7 +8,6 @@ __all__ = [
     "record",
     "heading",
     "ending",
-    "begin",
     "run_chapters",
     "score_table",
     "print_results",
@@ -78,12 +77,6 @@ def ending(manifest: dict) -> Text:
 
 
 # %% ../nbs/report.ipynb #report-055c
-def begin(plan: Plan) -> None:
-    "Take away the report of what is about to change, and say that another is being made."
-    (plan.folder / "report.html").unlink(missing_ok=True)
-    record(plan, "running")
-
-
 def run_chapters(plan: Plan, console: Console, force: bool = False) -> int:
     "Run those of the plan's chapters that have to run, a line each; the number of chapters run."
     ran = 0
@@ -97,8 +90,9 @@ def run_chapters(plan: Plan, console: Console, force: bool = False) -> int:
         if reason is None:
             console.print(line.append("  unchanged", "green"), soft_wrap=True)
             continue
-        if not ran:
-            begin(plan)
+        if not ran:  # from here on there is no report, but one that is being made
+            (plan.folder / "report.html").unlink(missing_ok=True)
+            record(plan, "running")
         ran += 1
         console.print(line.append(f"  ({reason})", "dim"), soft_wrap=True)
         screen = Screen(console)

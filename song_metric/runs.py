@@ -252,9 +252,7 @@ def git_state(folder: Path | str | None = None) -> dict:
 # %% ../nbs/runs.ipynb #runs-022
 def peak_memory_mb() -> float | None:
     "The most memory that this process has held at once, in 10^6 bytes; None where none can say."
-    with suppress(
-        OSError
-    ):  # Linux: the kernel's own mark, which a parent's size does not leak into
+    with suppress(OSError):  # the kernel's own mark: a parent's size does not leak into it
         mark = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         if mark:
             return round(int(mark[1]) * 1024 / 1e6, 1)

@@ -16,7 +16,7 @@ import pytest
 from conftest import song_metric
 from rich.console import Console
 
-from song_metric.chapters import chapters, notebooks_folder
+from song_metric.chapters import chapters, notebooks_folder, read_notebook
 from song_metric.evaluation import SCORE_COLUMNS
 from song_metric.files import RunError, UsageError
 from song_metric.plans import make_plan
@@ -50,6 +50,12 @@ def test_no_cell_takes_a_parameters_name():
             bound = [one for one in symbols if one.is_assigned() or one.is_imported()]
             taken = {one.get_name() for one in bound} & set(notebook.parameters)
             assert not taken, (notebook.name, taken, cell)
+
+
+def test_a_file_that_is_no_notebook_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "00_data.ipynb").write_text("no JSON")
+    with pytest.raises(RunError, match=r"cannot be read as a notebook: Expecting value"):
+        read_notebook(tmp_path / "00_data.ipynb")
 
 
 def test_every_profile_can_be_planned():
