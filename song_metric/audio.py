@@ -282,7 +282,9 @@ DEMUXERS = """
     voc w64 wav wv xwma
 """.split()
 # of these, the headers say how long the sound is
-SAYS_LENGTH = "aiff ape asf caf matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mpc mpc8 tta w64 wav wv"
+SAYS_LENGTH = """
+    aiff ape asf caf matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mpc mpc8 tta w64 wav wv
+""".split()
 PICTURES = ("mjpeg", "png", "gif", "bmp", "webp", "tiff")  # a cover is a film of one picture
 
 
@@ -379,7 +381,7 @@ class Stream(AbstractContextManager):
                     self.positions.append(packet.pos)
             self.frames = round(end * stream.time_base * self.samplerate)
             said = stream.duration and float(stream.duration * stream.time_base)
-            self.promised = said if container.format.name in SAYS_LENGTH.split() else None
+            self.promised = said if container.format.name in SAYS_LENGTH else None
             self.format = "OGG" if container.format.name == "ogg" else "FFmpeg"
 
     def __exit__(self, *_):

@@ -415,9 +415,6 @@ def download(
 # %% ../nbs/downloads.ipynb #downloads-020
 def check_audio(path: Path | str) -> None:
     "An `AudioError` where a file holds no whole sound."
-    kind, name = looks_like(file_start(path))
-    if kind == "other":
-        raise AudioError(f"not audio: {name}")
     with open_sound(path) as sound:
         if sound.frames <= 0:
             raise AudioError("empty: its header promises no sound")
@@ -431,22 +428,22 @@ def check_audio(path: Path | str) -> None:
 Faults = tuple[list[dict], list[dict]]  # missing and invalid files (path, reason)
 
 
-def find_faults(files: Iterable[tuple[str, Path]], problem: Callable[[str, Path], str]) -> Faults:
-    """(missing, invalid) files (path, reason) of the `files`, given as (name, path).
+def find_faults(files: Iterable[tuple], problem: Callable[..., str]) -> Faults:
+    """(missing, invalid) files (path, reason) of the `files`, given as (name, path, …).
 
-    `problem`: says of a file (name, path) what is wrong with it, '' where nothing is.
+    `problem`: says of a path, and of what follows it, what is wrong with the file; '' for nothing.
     """
     missing = []
     invalid = []
-    for name, path in files:
+    for name, path, *known in files:
         if not path.is_file():
             missing.append(dict(path=name, reason="there is no such file"))
-        elif reason := problem(name, path):
+        elif reason := problem(path, *known):
             invalid.append(dict(path=name, reason=reason))
     return missing, invalid
 
 
-def start_problem(name: str, path: Path) -> str:
+def start_problem(path: Path) -> str:
     "Why a file is no sound, by its first bytes; '' where it starts like one."
     try:
         kind, looks = looks_like(file_start(path))
@@ -456,19 +453,18 @@ def start_problem(name: str, path: Path) -> str:
 
 
 # %% ../nbs/downloads.ipynb #downloads-021c2
-def compare_sums(files: dict[str, Path], sums: dict[str, str], noted: str) -> Faults:
-    """(missing, invalid) files of {name: path}, by their SHA-256 {name: checksum}.
+def compare_sums(files: Iterable[tuple[str, Path, str]], noted: str) -> Faults:
+    """(missing, invalid) files, given as (name, path, SHA-256).
 
     `noted`: where the checksums stand, in words. A file without checksum need only be there.
     """
 
-    def problem(name: str, path: Path) -> str:
-        expected = sums[name].lower()
-        if not expected or file_digest(path) == expected:
+    def problem(path: Path, expected: str) -> str:
+        if not expected or file_digest(path) == expected.lower():
             return ""
         return f"its checksum is not the one {noted}"
 
-    return find_faults(files.items(), problem)
+    return find_faults(files, problem)
 
 
 # %% ../nbs/downloads.ipynb #downloads-023

@@ -27,7 +27,7 @@ from song_metric.downloads import (
 )
 from song_metric.files import RunError
 from song_metric.sources import deezer, spotify, table
-from song_metric.sources._previews import check_tracks, load_tracks
+from song_metric.sources._previews import check_fetched, load_tracks
 
 ALL = dict.fromkeys(("429", "500", "503", "cut", "short", "page", "expired", "null", "quota"), 0.2)
 QUICK = dict(attempts=60, pause=0.002, longest=0.02)
@@ -58,7 +58,7 @@ def test_two_hundred_previews_under_every_fault(tmp_path):
         assert all(server.met[kind] >= 10 for kind in ALL), server.met
         assert "no preview" in {row["reason"].split(":")[0] for row in missing}
         assert all(row.get("replaced") and row["path"] for row in missing)
-        assert check_tracks(tmp_path) == ([], []) and not list(tmp_path.rglob("*.part"))
+        assert check_fetched("deezer", tmp_path) == ([], []) and not list(tmp_path.rglob("*.part"))
         assert all(agent.startswith("song_metric/") for agent in server.agents)
         asked = len(server.log)
         assert fetch_deezer(tmp_path, server, "rock,jazz,pop,electro", 50) == []
@@ -78,11 +78,11 @@ def test_what_is_gone_or_damaged_is_fetched_anew(tmp_path):
         damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
         with open(tmp_path / "tracks.jsonl", "a") as log:
             log.write('{"song_id": "1", "fi')  # as a kill leaves it
-        missing, invalid = check_tracks(tmp_path)
+        missing, invalid = check_fetched("deezer", tmp_path)
         assert [Path(row["path"]).name for row in missing + invalid] == [gone.name, damaged.name]
         fetch_deezer(tmp_path, server, "rock", 20)
         assert len(whole(tmp_path)) == 20 == len(load_tracks(tmp_path))
-        assert check_tracks(tmp_path) == ([], []) and sum(server.sent.values()) >= 22
+        assert check_fetched("deezer", tmp_path) == ([], []) and sum(server.sent.values()) >= 22
 
 
 def test_what_cannot_be_had_is_named(tmp_path):
@@ -336,6 +336,20 @@ def test_a_table_of_addresses(tmp_path):
         "not audio",
         "not fetched yet",
     ]
+
+
+def test_addresses_that_differ_behind_the_question_mark_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("SONG_METRIC_CACHE", str(tmp_path))
+    addresses = [f"https://music.example/song?id={number}" for number in range(3)]
+    for url in addresses[:2]:
+        path = table.cached_path(url)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(url)
+    digest = hashlib.sha256(addresses[0].encode()).hexdigest()
+    rows = [f"{url},rock,{digest}" for url in addresses]
+    (tmp_path / "songs.csv").write_text("\n".join(["url,genre,sha256", *rows]))
+    missing, invalid = table.validate(str(tmp_path / "songs.csv"))
+    assert len(missing) == len(invalid) == 1, "the first is whole, the second is another"
 
 
 WORDS = ("title", "licence", "size", "time", "needs", "command", "citation")

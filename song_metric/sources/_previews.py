@@ -11,7 +11,7 @@ __all__ = [
     "AT_A_TIME",
     "noted_tracks",
     "load_tracks",
-    "check_tracks",
+    "check_fetched",
     "take_stock",
     "preview_name",
     "fetch_track",
@@ -22,7 +22,6 @@ __all__ = [
     "settle_genre",
     "fetch_previews",
     "fetched_songs",
-    "check_fetched",
 ]
 
 # %% ../../nbs/sources/previews.ipynb #previews-004
@@ -84,14 +83,13 @@ def load_tracks(folder: Path | str) -> dict[str, dict]:
 
 
 # %% ../../nbs/sources/previews.ipynb #previews-007b
-def check_tracks(folder: Path | str) -> Faults:
-    "(missing, invalid) files (path, reason) of all that `tracks.jsonl` notes, by their checksums."
-    if not (Path(folder) / TRACKS).exists():
+def check_fetched(source: str, data: Path | str = "") -> Faults:
+    "(missing, invalid) files (path, reason) of a source's previews, by the checksums noted."
+    folder = source_folder(source, data)
+    if not (folder / TRACKS).exists():
         raise RunError(f"Nothing has been fetched to {folder}: there is no {TRACKS}.")
-    rows = noted_tracks(folder)
-    files = {row["file"]: Path(folder) / row["file"] for row in rows}
-    sums = {row["file"]: row["sha256"] for row in rows}
-    return compare_sums(files, sums, "noted when it was fetched")
+    files = [(row["file"], folder / row["file"], row["sha256"]) for row in noted_tracks(folder)]
+    return compare_sums(files, "noted when it was fetched")
 
 
 # %% ../../nbs/sources/previews.ipynb #previews-009
@@ -289,8 +287,3 @@ def fetched_songs(
             row["reason"] = f"no label: the track has no {label}"
         rows.append(row)
     return checked_songs(rows, looking)
-
-
-def check_fetched(source: str, data: str = "") -> Faults:
-    "(missing, invalid) files (path, reason) of a source's fetched previews."
-    return check_tracks(source_folder(source, data))

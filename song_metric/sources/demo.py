@@ -201,16 +201,16 @@ def soundfont_path() -> Path:
     )
 
 
-def read_soundfont(path: Path | str, release: int = RELEASE) -> bytes:
-    "A SoundFont whose sounds fade within `release` timecents after a note has ended."
+def read_soundfont(path: Path | str) -> bytes:
+    "A SoundFont whose sounds fade within `RELEASE` timecents after a note has ended."
     data = bytearray(Path(path).read_bytes())
     start = data.index(b"igen") + 8  # instrument generators: pairs of operator and amount
     size = struct.unpack_from("<I", data, start - 4)[0]
     pair = [("operator", "<u2"), ("amount", "<i2")]
     generators = np.frombuffer(data, pair, count=size // 4, offset=start)
     slow = generators["operator"] == RELEASE_VOLUME_ENVELOPE
-    slow &= generators["amount"] > release
-    generators["amount"][slow] = release
+    slow &= generators["amount"] > RELEASE
+    generators["amount"][slow] = RELEASE
     return bytes(data)
 
 

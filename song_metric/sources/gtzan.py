@@ -151,7 +151,7 @@ def find_excerpts(folder: Path) -> dict[str, Path]:
     found = {}
     paths = [path for genre in GENRES for path in (folder / genre).glob("*.*")]
     for path in sorted(paths):
-        if EXCERPT.fullmatch(path.name):
+        if is_excerpt(path.name):
             found.setdefault(path.stem, path)
     return found
 

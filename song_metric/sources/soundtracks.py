@@ -5,7 +5,6 @@
 # %% auto #0
 __all__ = [
     "SOURCE",
-    "index_path",
     "load_index",
     "copy_if_same",
     "take_out",
@@ -42,24 +41,19 @@ from ._base import Looking, Source, split_names
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-006
-def index_path() -> Path:
-    "The index in the clone; a `RunError` where the package was installed without it."
-    path = home() / "data" / "soundtracks" / "tracks.csv"
-    if not path.exists():
+def load_index(path: Path | str | None = None) -> pd.DataFrame:
+    """The index, one row a track, every column as text; the one in the clone for no `path`.
+
+    Its columns are package, version, member (its path in the package), file (its path here), album,
+    artist, title, licence, bytes, sha256. A `RunError` where the package was installed without it.
+    """
+    path = path or home() / "data" / "soundtracks" / "tracks.csv"
+    if not Path(path).exists():
         raise RunError(
             "The index of soundtracks comes with a clone of the repository (data/soundtracks), "
             "and this installation has none: clone it."
         )
-    return path
-
-
-def load_index(path: Path | str | None = None) -> pd.DataFrame:
-    """The index, one row a track, every column as text.
-
-    Its columns are package, version, member (its path in the package), file (its path here), album,
-    artist, title, licence, bytes, sha256.
-    """
-    return pd.read_csv(path or index_path(), dtype=str, keep_default_na=False)
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-009
@@ -247,9 +241,9 @@ def catalog(
 def validate(data: str = "") -> Faults:
     "(missing, invalid) files (path, reason), by the checksums of the index."
     folder = source_folder("soundtracks", data)
-    index = load_index()
-    files = {name: folder / name for name in index["file"]}
-    return compare_sums(files, dict(zip(index["file"], index["sha256"])), "in the index")
+    rows = load_index().itertuples()
+    files = [(row.file, folder / row.file, row.sha256) for row in rows]
+    return compare_sums(files, "in the index")
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-source

@@ -269,13 +269,11 @@ def fetch(data: str = "", *, web: Web | None = None) -> list[dict]:
 def validate(data: str = "") -> Faults:
     "(missing, invalid) files (path, reason) of a table, by its column sha256 where it has one."
     top = Path(data).expanduser().resolve().parent
-    files = {}
-    sums = {}
+    files = []
     for row in load_rows(data):
         name = row.get("path") or row.get("url", "").split("?")[0]
-        files[name] = row_path(row, top)
-        sums[name] = row.get("sha256", "")
-    return compare_sums(files, sums, "in the table")
+        files.append((name, row_path(row, top), row.get("sha256", "")))
+    return compare_sums(files, "in the table")
 
 
 # %% ../../nbs/sources/table.ipynb #table-source
