@@ -166,8 +166,8 @@ def looks_like(head: bytes) -> tuple[str, str]:
 
 
 # %% ../nbs/audio.ipynb #audio-012
-def file_start(path: Path | str, size: int = 4096) -> bytes:
-    "The first bytes of a regular file; an `AudioError` where there is none to read."
+def file_start(path: Path | str) -> bytes:
+    "The first 4096 bytes of a regular file; an `AudioError` where there is none to read."
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -175,7 +175,7 @@ def file_start(path: Path | str, size: int = 4096) -> bytes:
         if not stat.S_ISREG(mode):
             raise AudioError("not a regular file (a pipe, a socket or a device)")
         with open(path, "rb") as file:
-            head = file.read(size)
+            head = file.read(4096)
     except FileNotFoundError:
         broken_link = "a broken link: what it points to is not there"
         raise AudioError(broken_link if os.path.islink(path) else "there is no such file") from None
@@ -660,12 +660,12 @@ def sounding_seconds(sound: SndFile | Stream, start: int, count: int) -> np.ndar
 
 
 # %% ../nbs/audio.ipynb #audio-043b
-def start_of_sound(sound: SndFile | Stream, count: int, most: float = 3600.0) -> int | None:
+def start_of_sound(sound: SndFile | Stream, count: int) -> int | None:
     """The sample from which on `count` samples hold most sound, near the middle of a file.
 
-    Only the middle `most` seconds are listened to. None where they are silent.
+    Only the middle hour is listened to. None where it is silent.
     """
-    length = min(sound.frames, round(most * sound.samplerate))
+    length = min(sound.frames, 3600 * sound.samplerate)
     first = (sound.frames - length) // 2
     sounds = sounding_seconds(sound, first, length)
     width = min(len(sounds), -(-count // sound.samplerate))

@@ -22,7 +22,6 @@ __all__ = [
     "be_patient",
     "request",
     "fetch_json",
-    "is_whole",
     "goes_on",
     "save_pieces",
     "stream_to",
@@ -287,12 +286,6 @@ def fetch_json(
 
 
 # %% ../nbs/downloads.ipynb #downloads-017
-def is_whole(response: httpx.Response, have: int) -> bool:
-    "Whether an answer says that nothing follows the first `have` bytes."
-    complete = f"bytes */{have}"
-    return response.status_code == 416 and response.headers.get("content-range") == complete
-
-
 def goes_on(response: httpx.Response, have: int) -> bool:
     """Whether an answer sends what follows the first `have` bytes, and not all of it anew.
 
@@ -322,15 +315,15 @@ def save_pieces(web: Web, response: httpx.Response, file: BinaryIO, bar: tqdm) -
 
 # %% ../nbs/downloads.ipynb #downloads-017b
 def stream_to(web: Web, url: str, part: Path, bar: tqdm) -> None:
-    "Fetch an address into the file `part`, after what it holds; a `DownloadError` if that fails."
+    "Fetch an address into the file `part`, after what it holds; a `DownloadError` if not."
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         with web.client.stream("GET", url, headers=headers) as response:
-            if is_whole(response, have):
-                return
+            if response.headers.get("content-range") == f"bytes */{have}":
+                return  # status 416: all is there
             if response.status_code == 416:
-                part.unlink()
+                part.unlink(missing_ok=True)
             more = goes_on(response, have)
             bar.n = have if more else 0
             bar.total = bar.n + int(response.headers.get("content-length", 0)) or None
@@ -344,10 +337,10 @@ def stream_to(web: Web, url: str, part: Path, bar: tqdm) -> None:
     except httpx.InvalidURL:
         raise DownloadError(f"{plain_url(url)} is no address") from None
     except OSError as error:
-        problem = f"{part.with_suffix('').name} cannot be written ({error.strerror or error})"
+        name = part.with_suffix("").name
         raise RunError(
-            f"{problem}: make room on the disk, or name another folder, "
-            "and run the same command again."
+            f"{name} cannot be written ({error.strerror or error}): make room on the disk, or name "
+            "another folder, and run the same command again."
         ) from None
 
 

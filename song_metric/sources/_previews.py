@@ -26,7 +26,6 @@ __all__ = [
 
 # %% ../../nbs/sources/previews.ipynb #previews-004
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +46,7 @@ from song_metric.downloads import (
 )
 
 from ..catalog import checked_songs
-from ..files import RunError, file_digest
+from ..files import RunError, atomic_write, file_digest
 from ..names import plain_text
 from ..runs import source_folder
 from ._base import Looking
@@ -107,10 +106,9 @@ def take_stock(folder: Path | str) -> dict[str, dict]:
         else:
             file.unlink(missing_ok=True)
     if len(whole) < len(rows):
-        aside = Path(folder) / f"{TRACKS}.part"
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in whole.values()]
-        aside.write_text("".join(lines), encoding="utf-8")
-        os.replace(aside, Path(folder) / TRACKS)
+        with atomic_write(Path(folder) / TRACKS) as aside:
+            aside.write_text("".join(lines), encoding="utf-8")
     return whole
 
 
