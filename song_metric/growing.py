@@ -154,9 +154,8 @@ def find_twin(
     for i, distance in zip(*points.near.search(vector, NEAREST)):
         held = points.songs.iloc[i]
         length = np.sqrt(points.near.squares[i])
-        if abs(float(held["duration"]) - song.row["duration"]) > AS_LONG:
-            continue
-        if distance > NEAR * length:
+        difference = abs(float(held["duration"]) - song.row["duration"])
+        if difference > AS_LONG or distance > NEAR * length:
             continue
         cut = encoder.encode(song.sound, held["song_id"])
         if np.linalg.norm(cut - points.vectors[i]) <= COPY * length:

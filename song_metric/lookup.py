@@ -8,13 +8,14 @@ __all__ = [
     "without_accents",
     "has_words",
     "find_said",
-    "SongFinder",
     "describe_song",
     "list_candidates",
     "suggest_titles",
     "number_names",
     "find_position",
     "NamedSongs",
+    "texts_in",
+    "find_songs",
     "resolve_song",
     "genre_number",
     "artist_number",
@@ -53,36 +54,6 @@ def find_said(said: str, ids: pd.Series, titles: pd.Series, whole: pd.Series) ->
         return []
     tries = [ids == said, titles == said, has_words(whole, said), has_words(ids, said)]
     return next((np.flatnonzero(fits).tolist() for fits in tries if fits.any()), [])
-
-
-# %% ../nbs/lookup.ipynb #lookup-007
-class SongFinder:
-    "Finds the songs of a catalog by their ids, titles, artists and albums."
-
-    def __init__(self, songs: pd.DataFrame):
-        self.songs = songs
-        self.texts = {}
-
-    def texts_in(self, form: Callable) -> list[pd.Series]:
-        "Ids, titles, and artist, title and album in one, each text in the `form` that is compared."
-        if form not in self.texts:
-            songs = self.songs
-            whole = songs["artist"] + " " + songs["title"] + " " + songs["album"]
-            columns = songs["song_id"], songs["title"], whole
-            self.texts[form] = [column.map(form) for column in columns]
-        return self.texts[form]
-
-    def find(self, text: str) -> list[int]:
-        """Positions of the songs that `text` may mean, as `find_said` tells them.
-
-        In any form that reads the same, and only where nothing is found without accents.
-        """
-        for form in (same_name, without_accents):
-            said = form(plain_text(text, len(text) + 1))
-            found = find_said(said, *self.texts_in(form))
-            if found:
-                return found
-        return []
 
 
 # %% ../nbs/lookup.ipynb #lookup-010
@@ -142,7 +113,7 @@ class NamedSongs:
         self.genres, _ = number_names(self.songs["genre"])
         self.titles, titled = number_names(self.songs["title"])
         self.named = self.known & titled
-        self.finder = SongFinder(self.songs)
+        self.texts = {}  # that `find_songs` looks into
 
     def __len__(self) -> int:
         return len(self.songs)
@@ -157,11 +128,37 @@ class NamedSongs:
 
     def find(self, text: str) -> list[int]:
         "Positions of the songs that `text` may mean."
-        return [self.positions[text]] if text in self.positions else self.finder.find(text)
+        return find_songs(self, text)
 
     def resolve(self, text: str) -> int | Path:
         "The song that `text` means, or the path of a sound file."
         return resolve_song(self, text)
+
+
+# %% ../nbs/lookup.ipynb #lookup-007
+def texts_in(named: NamedSongs, form: Callable) -> list[pd.Series]:
+    "Ids, titles, and artist, title and album in one, each text in the `form` that is compared."
+    if form not in named.texts:
+        songs = named.songs
+        whole = songs["artist"] + " " + songs["title"] + " " + songs["album"]
+        columns = songs["song_id"], songs["title"], whole
+        named.texts[form] = [column.map(form) for column in columns]
+    return named.texts[form]
+
+
+def find_songs(named: NamedSongs, text: str) -> list[int]:
+    """Positions of the songs that `text` may mean: the id, else as `find_said` tells them.
+
+    In any form that reads the same, and only where nothing is found without accents.
+    """
+    if text in named.positions:
+        return [named.positions[text]]
+    for form in (same_name, without_accents):
+        said = form(plain_text(text, len(text) + 1))
+        found = find_said(said, *texts_in(named, form))
+        if found:
+            return found
+    return []
 
 
 # %% ../nbs/lookup.ipynb #lookup-017
