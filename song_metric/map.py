@@ -6,6 +6,7 @@
 __all__ = [
     "MOST",
     "NEIGHBOURS",
+    "PERPLEXITY",
     "TRUST_SONGS",
     "RATE",
     "CODECS",
@@ -68,10 +69,11 @@ from .workers import Crash, in_parallel
 # %% ../nbs/map.ipynb #map-005
 MOST = 20_000  # songs on a map
 NEIGHBOURS = 10  # of a song, as the page lists them and as trustworthiness counts them
+PERPLEXITY = 30.0  # of t-SNE, where there are songs enough
 TRUST_SONGS = 5000  # among which trustworthiness is measured: its memory grows with their square
 
 
-def lay_out(vectors: np.ndarray, seed: int = 0, perplexity: float = 30.0) -> np.ndarray:
+def lay_out(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
     """Positions `(song, 2)` of vectors `(song, dimension)` on the map, by t-SNE.
 
     A `RunError` for fewer than five songs.
@@ -82,7 +84,7 @@ def lay_out(vectors: np.ndarray, seed: int = 0, perplexity: float = 30.0) -> np.
     count = len(vectors)
     if count < 5:
         raise RunError(f"A map needs five songs or more; this space has {count}.")
-    perplexity = min(perplexity, (count - 1) / 3)
+    perplexity = min(PERPLEXITY, (count - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
     with threadpool_limits(1):
         positions = tsne.fit_transform(vectors)
@@ -155,13 +157,13 @@ def bit_rate(songs: int, seconds: float, megabytes: float, codec: str = "opus") 
 
 
 # %% ../nbs/map.ipynb #map-008e
-def with_serial(ogg: bytes, serial: int = 0) -> bytes:
-    "An Ogg stream with this serial number, and with its pages' checksums."
+def with_serial(ogg: bytes) -> bytes:
+    "An Ogg stream whose serial number is 0, with its pages' checksums."
     file = io.BytesIO(ogg)
     pages = []
     while file.tell() < len(ogg):
         page = OggPage(file)
-        page.serial = serial
+        page.serial = 0
         pages.append(page.write())
     return b"".join(pages)
 

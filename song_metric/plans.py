@@ -38,13 +38,10 @@ def name_run(profile: str, source: str, data: str, label: str = "") -> str:
     The profile for the demo's songs; else the source, the name of the folder (or table) `data`
     with a checksum of its path, a `label` other than the profile's, and a profile but `demo`.
     """
-    if source == "demo":
-        parts = [profile]
-    else:
-        parts = [source]
-        if data:
-            path = os.fsencode(os.path.abspath(data))
-            parts += [plain(Path(data).name) or "music", hashlib.sha256(path).hexdigest()[:6]]
+    parts = [profile if source == "demo" else source]
+    if data and source != "demo":
+        path = os.fsencode(os.path.abspath(data))
+        parts += [plain(Path(data).name) or "music", hashlib.sha256(path).hexdigest()[:6]]
     if label:
         parts.append(plain(label) or "label")
     if source != "demo" and profile != "demo":
