@@ -27,6 +27,7 @@ __all__ = [
     "atomic_write",
     "write_json",
     "read_json",
+    "read_json_lines",
     "print_error",
     "acquire_lock",
     "read_holder",
@@ -242,6 +243,16 @@ def read_json(path: Path | str) -> object:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def read_json_lines(path: Path | str) -> list:
+    "The values of a file of JSON lines; half a line, of an interruption, is passed over."
+    found = []
+    if Path(path).exists():
+        for line in Path(path).read_text(encoding="utf-8", errors="replace").split("\n"):
+            with suppress(ValueError):
+                found.append(json.loads(line))
+    return found
 
 
 # %% ../nbs/files.ipynb #files-011h

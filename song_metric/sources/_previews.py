@@ -46,7 +46,7 @@ from song_metric.downloads import (
 )
 
 from ..catalog import checked_songs
-from ..files import RunError, atomic_write, file_digest
+from ..files import RunError, atomic_write, file_digest, read_json_lines
 from ..names import plain_text
 from ..runs import source_folder
 from ._base import Looking
@@ -58,14 +58,8 @@ KEPT = ("song_id", "genre", "artist", "album", "title", "licence")
 
 def noted_tracks(folder: Path | str) -> list[dict]:
     "The rows of `tracks.jsonl`, the last one of each song. Half a line counts for nothing."
-    path = Path(folder) / TRACKS
     rows = {}
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in text.split("\n"):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
+    for row in read_json_lines(Path(folder) / TRACKS):
         if isinstance(row, dict) and {"song_id", "file", "bytes", "sha256"} <= set(row):
             rows[row["song_id"]] = row
     return list(rows.values())

@@ -62,7 +62,7 @@ import soundfile as sf
 import soxr
 
 from ..downloads import Faults, require_room
-from ..files import RunError, UsageError, file_digest
+from ..files import RunError, UsageError, file_digest, read_json_lines
 from ..runs import home
 from ..workers import Crash, in_parallel
 from ._base import Looking, Source
@@ -275,15 +275,8 @@ def cache_name(song: Any) -> str:
 
 
 def finished(folder: Path) -> dict[str, str]:
-    "{file name: SHA-256} of the finished files; half a line, of an interruption, is passed over."
-    path = folder / "rendered.jsonl"
-    done = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            done.update([json.loads(line)])
-        except (ValueError, TypeError):
-            continue
-    return done
+    "{file name: SHA-256} of the finished files."
+    return dict(read_json_lines(folder / "rendered.jsonl"))
 
 
 def is_sound(path: Path, digest: str | None) -> bool:
