@@ -357,3 +357,18 @@ def test_no_audio_no_pickle_no_machine_paths():
             assert not re.search(
                 r"(?<![\w.])/(home|root|Users|work)/", path.read_text(encoding="utf-8")
             ), f"{path} names a machine's folder"
+
+
+def test_what_is_cited_is_in_the_references():
+    entries = (ROOT / "REFERENCES.md").read_text(encoding="utf-8").split("- **")[1:]
+    listed = {
+        (entry.split(" ")[0].rstrip(","), entry[: entry.index("**")][-4:]) for entry in entries
+    }
+    cited = re.compile(r"([^\W\d_][\w-]+)(?:(?:, [\w ]+)* & [\w ]+?| et al\.)? ((?:19|20)\d\d)")
+    found = set()
+    for path in NOTEBOOKS:
+        for cell in nbformat.read(path, as_version=4).cells:
+            for bracket in re.findall(r"\[([^\]]*?(?:19|20)\d\d)\](?!\()", cell.source):
+                found |= {match.groups() for match in cited.finditer(bracket)}
+    found.discard(("RFC", "1924"))  # a standard, not a paper
+    assert len(found) > 15 and found <= listed, sorted(found - listed)

@@ -25,6 +25,7 @@ PAPERS = (
     "CHANGELOG.md",
     "MODEL_CARD.md",
     "DATA_CARD.md",
+    "REFERENCES.md",
     "data/demo/README.md",
     "data/soundtracks/README.md",
 )
