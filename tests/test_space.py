@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -112,6 +114,21 @@ def test_a_saved_space_brings_its_index(monkeypatch, tmp_path):
     for space in (SongSpace(vectors, rare), saved):
         assert space.nearest(7, 9, genre="rare").index.tolist() == order
         assert space.nearest(7, 3, genre="rare").index.tolist() == order[:3]
+
+
+def test_an_index_grows_with_its_space_and_by_nothing_else(monkeypatch):
+    monkeypatch.setattr("song_metric.search.EXACT_UP_TO", 100)
+    vectors, songs = blobs(), catalog(5000)
+    space = SongSpace(vectors[:4900], songs[:4900])
+    space.near.ensure_index()
+    recall = space.near.recall
+    rows = songs[4900:].to_dict("records")
+    with pytest.raises(ValueError, match="not finite"):
+        space.extend(np.full_like(vectors[4900:], np.nan), rows)
+    assert len(space) == space.near.index.ntotal == 4900
+    space.extend(vectors[4900:], rows)
+    assert len(space) == space.near.index.ntotal == 5000 and space.near.recall == recall
+    assert space.near.search(vectors[4950], 1)[0] == [4950]
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +280,19 @@ def whole(music, tmp_path_factory):
     space = empty(music)
     space.add(sorted((music / "songs").rglob("*.wav"))[:8])
     return space.save(tmp_path_factory.mktemp("whole") / "space")
+
+
+def test_a_space_is_opened_and_asked_without_a_net(whole):
+    code = f"""
+import sys
+from song_metric.space import SongSpace
+
+space = SongSpace.load({str(whole)!r})
+space.nearest(space.resolve("song 0"), 3)
+print(len(space), {{"torch", "sklearn", "librosa", "faiss"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, text=True)
+    assert done.stdout == "8 set()\n", done.stderr
 
 
 @pytest.mark.parametrize("made", ["now", "before"])
