@@ -50,11 +50,11 @@ class SongEncoder:
 
     settings: SpectrogramSettings
     model: ALIEmbedding
-    seed: int = 0  # with a song's id, decides where its examples are cut
+    seed: int = 0  # with a song's id, says where examples are cut
     pooling: str = POOLING
 
     def encode(self, song: Path | np.ndarray | str, song_id: str = "") -> np.ndarray:
-        "The vector `(dimension,)` of a file or of samples; may raise an `AudioError`."
+        "The vector `(dimension,)` of a file or of samples; or an `AudioError`."
         return self.encode_examples(song_examples(song, self.settings, song_id, self.seed))
 
     __call__ = encode

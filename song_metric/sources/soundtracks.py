@@ -210,14 +210,9 @@ def fetch(
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-014
 def track_row(row: dict, folder: Path, label: str) -> dict:
     "Catalog row, but for its duration, of a row of the index; with a `reason` without label."
-    song = dict(
-        song_id=row["file"],
-        path=str(folder / row["file"]),
-        genre=row[label],
-        source="soundtracks",
-    )
-    for name in ("artist", "album", "title", "licence"):
-        song[name] = row[name]
+    song = {name: row[name] for name in ("artist", "album", "title", "licence")}
+    path = str(folder / row["file"])
+    song |= dict(song_id=row["file"], path=path, genre=row[label], source="soundtracks")
     if not song["genre"]:
         song["reason"] = "no label: the artist is not known"
     return song
