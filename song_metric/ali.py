@@ -85,6 +85,7 @@ from song_metric.training import (
     restore,
     save_state,
     seed_of,
+    train_epochs,
 )
 
 from .metric import ExampleTransformer, as_examples, transform_in_parts
@@ -559,7 +560,7 @@ class ALIEmbedding(FittedGame):
         scale = X.float().mean().item(), X.float().std().item() or 1.0
         with torch.random.fork_rng():
             self.start(tuple(X.shape[1:]), scale)
-            self.history_ = Trainer(self, X, songs).fit()
+            train_epochs(Trainer(self, X, songs))
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -600,7 +601,7 @@ def judge(ali: ALIEmbedding, X: torch.Tensor, codes: torch.Tensor) -> np.ndarray
 # %% ../nbs/03_ali.ipynb #03_ali-112
 def game_health(ali: ALIEmbedding, X: np.ndarray, n: int = 512, seed: int = 0) -> dict[str, float]:
     "Numbers for the three known failures, from the first `n` of the examples `X`."
-    x = as_tensor(as_examples(X[:n], HALF))
+    x = as_tensor(ali._like_fitted(X[:n], HALF))
     z = torch.randn(len(x), ali.latent_dim, generator=torch.Generator().manual_seed(seed))
     samples = decode(ali, z)
     codes = encode(ali, x)["code"]

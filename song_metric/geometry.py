@@ -503,12 +503,12 @@ def planted_table(rows: pd.DataFrame) -> pd.DataFrame:
 MOST_NUMBERS = 20  # genres: with more of them, no number fits into a cell
 
 
-def draw_tree(ax: Axes, joined: np.ndarray, orientation: str = "left") -> None:
+def draw_tree(ax: Axes, joined: np.ndarray) -> None:
     "A dendrogram of a linkage, in thin grey lines, without names; leaves are 10 apart, from 5."
     if len(joined):
         dendrogram(
             joined,
-            orientation=orientation,
+            orientation="left",
             ax=ax,
             link_color_func=lambda _: "0.35",
             no_labels=True,
@@ -700,12 +700,11 @@ def limits(songs: pd.DataFrame, halves: np.ndarray, k: int) -> list[str]:
     "What cannot be said of these songs, a sentence each; `halves` `(draw, genre)`, `k` neighbours."
     by_genre = songs["artist"].fillna("").map(same_name).groupby(songs["genre"].to_numpy(str))
     known = by_genre.agg(lambda artists: (artists != "").mean())
-    artists = by_genre.agg(lambda artists: artists[artists != ""].nunique())
     without_halves = pd.Series(np.isnan(halves).all(axis=0), known.index)
     any_known = known.max() > 0
     told = {
         UNKNOWN_ARTISTS: (known < 0.5) & any_known,
-        ONE_ARTIST: (artists == 1) & (known == 1),
+        ONE_ARTIST: (count_artists(songs) == 1) & (known == 1),
         FEW_SONGS: by_genre.size() <= k,
         NO_HALVES: without_halves,
     }

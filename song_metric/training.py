@@ -15,8 +15,7 @@ __all__ = [
     "load_state",
     "restore",
     "laid_out_like",
-    "Checkpoint",
-    "adam",
+    "resume",
     "rate_at",
     "set_rate",
     "step",
@@ -154,44 +153,21 @@ def laid_out_like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
 
 
 # %% ../nbs/training.ipynb #training-016
-class Checkpoint:
-    "The file from which a training that was interrupted goes on; without a path, none is kept."
-
-    def __init__(
-        self,
-        path: Path | str | None,
-        game: nn.Module,
-        optimizers: list[Optimizer],
-        facts: dict,
-    ):
-        self.path = path
-        self.game = game
-        self.optimizers = optimizers
-        self.facts = facts
-
-    def load(self) -> list[dict]:
-        "The history of a training with the same facts, its state put back; else no history."
-        if not self.path or not Path(self.path).exists():
-            return []
-        tensors, found = load_state(self.path)
-        history = found.pop("history")
-        if found != json.loads(json.dumps(self.facts)):
-            return []
-        restore(self.game, self.optimizers, tensors)
-        return history
-
-    def save(self, history: list[dict]) -> None:
-        "Write the state of training after the epochs of `history`."
-        if self.path:
-            save_state(self.path, self.game, self.optimizers, **self.facts, history=history)
+def resume(
+    path: Path | str | None, game: nn.Module, optimizers: list[Optimizer], facts: dict
+) -> list[dict]:
+    "The history of a checkpoint made with the same facts, its state put back; else no history."
+    if not path or not Path(path).exists():
+        return []
+    tensors, found = load_state(path)
+    history = found.pop("history")
+    if found != json.loads(json.dumps(facts)):
+        return []
+    restore(game, optimizers, tensors)
+    return history
 
 
 # %% ../nbs/training.ipynb #training-018
-def adam(players: Iterable[list], rate: float) -> list[Optimizer]:
-    "An optimiser for each player's parameters."
-    return [torch.optim.Adam(player, rate, betas=(0.5, 0.999), fused=True) for player in players]
-
-
 def rate_at(embedding: Any, epoch: float) -> float:
     "The step size after so many epochs, and a share of one."
     if not embedding.anneal:
@@ -229,11 +205,10 @@ class Trainer:
         self.embedding = embedding
         self.data = X.to(embedding.device_)
         self.songs = songs
-        self.optimizers = adam(embedding.game_.players(), embedding.learning_rate)
-
-    def fit(self) -> list[dict]:
-        "Train for all epochs: a dict of numbers for each."
-        return train_epochs(self)
+        self.optimizers = [
+            torch.optim.Adam(player, embedding.learning_rate, betas=(0.5, 0.999), fused=True)
+            for player in embedding.game_.players()
+        ]
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         "The mean losses of one pass, or of `batches` updates."
@@ -257,22 +232,23 @@ class Trainer:
 
 
 # %% ../nbs/training.ipynb #training-020
-def train_epochs(trainer: Trainer) -> list[dict]:
+def train_epochs(trainer: Trainer) -> None:
     """Train for all epochs, from the checkpoint where there is one for the same settings and data.
 
-    A dict for each: its losses, what the embedding's `callback` found, and the seconds it took."""
+    The embedding's `history_` gets a dict for each: its losses, what the `callback` found, and the
+    seconds it took."""
     ali = trainer.embedding
     facts = dict(settings=ali.settings(), shape=ali.shape_, scale=ali.scale_)
     facts["examples"] = len(trainer.data)
-    checkpoint = Checkpoint(ali.checkpoint, ali.game_, trainer.optimizers, facts)
-    history = checkpoint.load()
-    todo = range(len(history), ali.epochs)
+    ali.history_ = resume(ali.checkpoint, ali.game_, trainer.optimizers, facts)
+    todo = range(len(ali.history_), ali.epochs)
     bar = dict(initial=todo.start, total=ali.epochs, disable=not (ali.progress and todo))
     for epoch in tqdm(todo, desc="training ALI", unit="epoch", mininterval=1, **bar):
         start = perf_counter()
         losses = trainer.train_epoch(epoch)
         seconds = perf_counter() - start
         scores = ali.callback(ali, epoch + 1) if ali.callback else {}
-        history.append({"epoch": epoch + 1, **losses, **scores, "seconds": seconds})
-        checkpoint.save(history)
-    return history
+        ali.history_.append({"epoch": epoch + 1, **losses, **scores, "seconds": seconds})
+        if ali.checkpoint:
+            kept = facts | dict(history=ali.history_)
+            save_state(ali.checkpoint, ali.game_, trainer.optimizers, **kept)

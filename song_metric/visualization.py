@@ -213,9 +213,9 @@ POOLED = {
 }
 
 
-def tidy_scores(scores: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
+def tidy_scores(scores: pd.DataFrame) -> pd.DataFrame:
     "Rows of songs, one for each mark: `measure`, `score`, and the ends of its bar, `low`, `high`."
-    rows = select_view(scores, "song", split)
+    rows = select_view(scores)
     rows = rows.assign(embedding=[plot_text(name, 24) for name in rows["embedding"]])
     cells = []
     for clusterer, score in CELLS:
@@ -236,12 +236,12 @@ def score_legend(fig: Figure) -> None:
 
 
 # %% ../nbs/05_visualization.ipynb #05_visualization-030
-def plot_scores(scores: pd.DataFrame, split: str | None = None) -> Figure:
+def plot_scores(scores: pd.DataFrame) -> Figure:
     """V-measure and AMI of each embedding's songs, with their spread.
 
-    Without a `split`, of the songs held out where there are any.
+    Of the songs held out where there are any.
     """
-    rows = tidy_scores(scores, split)
+    rows = tidy_scores(scores)
     count = rows["embedding"].nunique()
     fig = plt.figure(figsize=(9, 0.8 + 0.44 * count), layout="constrained")
     colours = [colour for _, colour in CLUSTERERS.values()]
