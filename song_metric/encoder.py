@@ -60,7 +60,7 @@ class SongEncoder:
     __call__ = encode
 
     def encode_examples(self, examples: np.ndarray) -> np.ndarray:
-        "The vector of `(example, band, frame)`; or of many songs', one each."
+        "The vector of `(example, band, frame)`; of many songs, one each."
         if examples.ndim == 4:
             return np.stack([self.encode_examples(song) for song in examples])
         codes = self.model.transform(cut_patches(examples, self.model.shape_[1]))
@@ -68,8 +68,8 @@ class SongEncoder:
 
     def save(self, path: Path | str) -> None:
         "Write one safetensors file, which `ALIEmbedding.load` reads, too."
-        facts = dict(spectrograms=asdict(self.settings), seed=self.seed, pooling=self.pooling)
-        self.model.save(path, **facts)
+        facts = asdict(self.settings)
+        self.model.save(path, spectrograms=facts, seed=self.seed, pooling=self.pooling)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
