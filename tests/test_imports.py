@@ -13,6 +13,7 @@ from song_metric.changes import (
     imported_names,
     module_files,
     module_sources,
+    names_in,
 )
 from song_metric.chapters import Notebook, chapters, notebooks_folder
 from song_metric.sources._base import sources
@@ -35,8 +36,14 @@ TRAINED = """
 
 
 def imports_of(name: str) -> set[str]:
-    "The modules of this package that a module imports, also those that a function imports."
-    found = imported_names(MODULES[name].read_text(encoding="utf-8"), name)
+    """The modules of this package that a module imports, also those that a function imports.
+
+    One that is named in a text, to have its code in a checksum, is not imported.
+    """
+    nodes = ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+    statements = [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
+    package = name.rpartition(".")[0]
+    found = set().union(*(names_in(statement, package) for statement in statements))
     return found & MODULES.keys() - {name}
 
 
