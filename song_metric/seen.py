@@ -88,7 +88,7 @@ PASSING = re.compile(  # reasons that may have passed by the next time
     "|timed out"
 )
 DECODING = ("song_metric.audio",)  # the modules that decide what a file sounds like
-LOOKING = (*DECODING, "song_metric.catalog", "song_metric.tags")  # and what is told of it
+LOOKING = (*DECODING, "song_metric.tags")  # and what its tags say
 
 
 def looking_code(look: Callable) -> str:

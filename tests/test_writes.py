@@ -468,5 +468,4 @@ def test_what_is_remembered_depends_on_the_code_that_decodes(monkeypatch):
     asked = []
     monkeypatch.setattr(known, "essence_sha256", lambda *modules: asked.extend(modules))
     known.looking_code(music.look_at)
-    told = ["song_metric.audio", "song_metric.catalog", "song_metric.tags"]
-    assert asked == [*told, "song_metric.sources.folder"]
+    assert asked == ["song_metric.audio", "song_metric.tags", "song_metric.sources.folder"]
