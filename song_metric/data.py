@@ -22,6 +22,6 @@ def __getattr__(name: str) -> Any:
             if hasattr(module, name):
                 place = f"song_metric.{room}.{name}"
                 told = f"song_metric.data.{name} is now {place}"
-                warnings.warn(told, DeprecationWarning, stacklevel=2)
+                warnings.warn(told, PendingDeprecationWarning, stacklevel=2)
                 return getattr(module, name)
     raise AttributeError(f"module 'song_metric.data' has no attribute {name!r}")
