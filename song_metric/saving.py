@@ -52,6 +52,7 @@ from song_metric.files import (
     flush_to_disk,
     hold_folder,
     make_folder,
+    read_json,
     relative_path,
     write_json,
 )
@@ -77,10 +78,8 @@ def lock_space(folder: Path) -> AbstractContextManager:
 
 def current_save(folder: Path) -> str | None:
     "The name of the save that is a folder's space; None without, or of an earlier version."
-    try:
-        return json.loads((folder / "space.json").read_text(encoding="utf-8")).get("save")
-    except (OSError, ValueError, AttributeError):
-        return None
+    facts = read_json(folder / "space.json")
+    return facts.get("save") if isinstance(facts, dict) else None
 
 
 # %% ../nbs/saving.ipynb #saving-007
