@@ -2,16 +2,23 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import pandas as pd
 import pytest
 from filelock import FileLock
 from nbformat import v4
 
+ROOT = Path(__file__).resolve().parent.parent
+MADE = (  # what a copy of the repository does without
+    *(".git", ".venv", "runs", "cache", "__pycache__", "*.egg-info"),
+    *(".ipynb_checkpoints", "_docs", "_proc"),
+)
 SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: two processes share the tests
 if SIDE_BY_SIDE:  # each has one core: no threads that wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,6 +50,41 @@ def toy_notebook(path, *code: str, title="Toy", summary="A chapter for tests") -
     spec = dict(kernelspec=dict(display_name="python3", language="python", name="python3"))
     nbformat.write(v4.new_notebook(cells=[heading, *cells], metadata=spec), path)
     return Path(path)
+
+
+def toy_catalog(songs: int) -> pd.DataFrame:
+    "A catalog of songs that have names, of two labels, and no files."
+    rows = [
+        dict(
+            song_id=f"s{i}",
+            path=f"s{i}.ogg",
+            genre="ab"[i % 2],
+            artist="",
+            album="",
+            title=f"Title {i}",
+            duration=30.0,
+            source="",
+            licence="",
+        )
+        for i in range(songs)
+    ]
+    return pd.DataFrame(rows)
+
+
+def run_in_copy(folder: Path, tool: str) -> Path:
+    "A copy of the repository in `folder`, in which one of its tools has run."
+    copy = folder / "song_metric"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*MADE))
+    done = subprocess.run(
+        [sys.executable, f"tools/{tool}"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return copy
 
 
 def pytest_collection_modifyitems(items):

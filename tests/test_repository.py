@@ -2,9 +2,7 @@
 
 import ast
 import filecmp
-import os
 import re
-import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -14,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from conftest import run_in_copy
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -34,31 +33,7 @@ def settings():
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     "A copy of the repository in which `make prepare` has run."
-    copy = tmp_path_factory.mktemp("prepared") / "song_metric"
-    shutil.copytree(
-        ROOT,
-        copy,
-        ignore=shutil.ignore_patterns(
-            ".git",
-            ".venv",
-            "runs",
-            "cache",
-            "__pycache__",
-            "*.egg-info",
-            ".ipynb_checkpoints",
-            "_docs",
-            "_proc",
-        ),
-    )
-    subprocess.run(
-        [sys.executable, "tools/prepare.py"],
-        cwd=copy,
-        check=True,
-        capture_output=True,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-    )
-    return copy
+    return run_in_copy(tmp_path_factory.mktemp("prepared"), "prepare.py")
 
 
 def test_notebooks_are_clean(prepared):

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +12,7 @@ from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from conftest import run_in_copy
 
 ROOT = Path(__file__).resolve().parent.parent
 pytest.importorskip("mkdocs", reason="the site's packages are not installed")
@@ -55,18 +54,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     "The site, built in a copy of the repository."
-    copy = tmp_path_factory.mktemp("site") / "song_metric"
-    left_out = (".git", ".venv", "runs", "cache", "__pycache__", "*.egg-info", "_docs", "_proc")
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*left_out))
-    done = subprocess.run(
-        [sys.executable, "tools/site.py"],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    copy = run_in_copy(tmp_path_factory.mktemp("site"), "site.py")
     return copy / "_docs"
 
 

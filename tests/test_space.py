@@ -12,9 +12,9 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile as sf
+from conftest import toy_catalog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -32,22 +32,7 @@ SMALL = SpectrogramSettings(
 
 
 def catalog(n, artists=10):
-    return pd.DataFrame(
-        [
-            dict(
-                song_id=f"s{i}",
-                path=f"s{i}.ogg",
-                genre="ab"[i % 2],
-                artist=f"Artist {i % artists}",
-                album="",
-                title=f"Title {i}",
-                duration=30.0,
-                source="",
-                licence="",
-            )
-            for i in range(n)
-        ]
-    )
+    return toy_catalog(n).assign(artist=[f"Artist {i % artists}" for i in range(n)])
 
 
 def numbers(dimension):

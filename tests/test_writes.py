@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import torch
+from conftest import toy_catalog
 from rich.console import Console
 
 import song_metric.seen as known
@@ -46,21 +47,9 @@ POSIX = os.name != "nt"
 
 def tiny_space(n=12) -> SongSpace:
     "Songs without sound, on a line."
-    rows = [
-        dict(
-            song_id=f"s{i}",
-            path=f"/music/s{i}.ogg",
-            genre="ab"[i % 2],
-            artist="",
-            album="",
-            title=f"Title {i}",
-            duration=30.0,
-            source="",
-            licence="",
-        )
-        for i in range(n)
-    ]
-    return SongSpace(np.eye(n, 4, dtype="float32") + np.arange(n)[:, None], pd.DataFrame(rows))
+    songs = toy_catalog(n)
+    songs["path"] = "/music/" + songs["path"]
+    return SongSpace(np.eye(n, 4, dtype="float32") + np.arange(n)[:, None], songs)
 
 
 def full(*_, **__):
