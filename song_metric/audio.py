@@ -36,6 +36,8 @@ __all__ = [
     "CountedMP3",
     "has_length_header",
     "reads_in_full",
+    "RenderedSound",
+    "is_produced",
     "open_sound",
     "refusal",
     "missing_end",
@@ -69,7 +71,9 @@ import numpy as np
 import soundfile as sf
 import soxr
 
+from .files import RunError
 from .names import plain_text
+from .synthesis import MARK, RATE, render
 
 
 # %% ../nbs/audio.ipynb #audio-005
@@ -505,10 +509,38 @@ def reads_in_full(sound: SndFile, stream: Stream) -> bool:
     return missing <= 0.5
 
 
+# %% ../nbs/audio.ipynb #audio-061
+class RenderedSound(Stream):
+    "A MIDI file that names its production, rendered; an `AudioError` where that cannot be done."
+
+    def __init__(self, path: Path | str):
+        self.path = path
+        self.format = "MIDI"
+        self.samplerate = RATE
+        self.channels = 1
+        self.promised = None
+        try:
+            self.samples = render(Path(path).read_bytes()) / np.float32(32768)
+        except RunError as error:
+            raise AudioError(str(error)) from error
+        self.frames = len(self.samples)
+
+    def blocks_from(self, start: int, count: int) -> Iterator[np.ndarray]:
+        "As `SndFile.blocks_from`."
+        yield self.samples[start : start + count, None]
+
+
+def is_produced(path: Path | str) -> bool:
+    "Whether a MIDI file names its production."
+    return MARK in file_start(path)
+
+
 # %% ../nbs/audio.ipynb #audio-032
 def open_sound(path: Path | str) -> SndFile | Stream:
     "Open a sound file for reading; an `AudioError` with the reason where that cannot be."
     kind, name = sound_kind(path)
+    if name == "MIDI" and is_produced(path):
+        return RenderedSound(path)
     if kind == "unsupported":
         raise AudioError(f"format not supported: {name}; convert it to {FORMATS}")
     if kind == "other":

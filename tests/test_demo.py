@@ -1,5 +1,6 @@
 "The demo corpus: its files agree, its recipe reproduces them, and its sound is sound."
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -13,9 +14,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from song_metric import synthesis
+from song_metric.audio import AudioError, read_middle
 from song_metric.files import RunError
 from song_metric.sources import demo
 from song_metric.sources._base import ask
+from song_metric.spectrograms import SpectrogramSettings, song_examples
+from song_metric.synthesis import MARK
 
 CORPUS = Path(__file__).resolve().parent.parent / "data" / "demo"
 
@@ -195,3 +200,87 @@ def test_what_cannot_be_done_is_said(index, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "home", lambda: tmp_path)
     with pytest.raises(RunError, match="clone of the repository"):
         demo.data_folder()
+
+
+@pytest.fixture(scope="module")
+def produced(compose, tmp_path_factory):
+    "A corpus of two songs of the demo, of one session, that name how they were produced."
+    folder = tmp_path_factory.mktemp("produced")
+    index = demo.load_index(CORPUS).iloc[:2].copy()
+    plain = demo.read_midi(CORPUS, index)
+    facts = compose.production("blues", 0, 0) | dict(font="TimGM6mb", hiss=-40.0)
+    songs = {}
+    for song_id, midi in plain.items():
+        text = MARK + json.dumps(facts).encode()
+        event = b"\x00\xff\x01" + bytes([0x80 | len(text) >> 7, len(text) & 127]) + text
+        start = midi.index(b"MTrk")
+        length = int.from_bytes(midi[start + 4 : start + 8], "big") + len(event)
+        head = midi[:start] + b"MTrk" + length.to_bytes(4, "big")
+        songs[song_id] = head + event + midi[start + 8 :]
+    index["sha256"] = [hashlib.sha256(midi).hexdigest() for midi in songs.values()]
+    index["production"] = json.dumps(facts)
+    index.to_csv(folder / "songs.csv", index=False)
+    with tarfile.open(folder / "midi.tar.xz", "w:xz") as archive:
+        for name, midi in zip(index["file"], songs.values()):
+            info = tarfile.TarInfo(name)
+            info.size = len(midi)
+            archive.addfile(info, io.BytesIO(midi))
+    return folder
+
+
+def test_productions_do_not_know_the_genre(compose):
+    "What is drawn for a session has one distribution in all genres, and differs between sessions."
+    drawn = [compose.production(genre, band, 0) for genre in compose.GENRES for band in range(60)]
+    treble = np.array([sound["equaliser"][4] for sound in drawn]).reshape(15, 60)
+    assert abs(treble.mean()) < 0.5 and 3.5 < treble.std() < 4.5
+    assert np.abs(treble.mean(axis=1)).max() < 3.5 * 4 / 60**0.5
+    fonts = np.array([sound["font"] == "TimGM6mb" for sound in drawn]).reshape(15, 60)
+    assert 0.15 < fonts.mean(axis=1).min() and fonts.mean(axis=1).max() < 0.65
+    assert compose.production("jazz", 0, 0) == compose.production("jazz", 0, 1)
+    assert compose.production("jazz", 0, 1) != compose.production("jazz", 0, 2)
+
+
+@needs_mma
+def test_another_seed_has_no_band_in_common(compose, monkeypatch):
+    bands = {seed: [] for seed in (2018, 2019, 2020)}
+    for seed, found in bands.items():
+        monkeypatch.setattr(compose, "CORPUS_SEED", seed)
+        compose.band.cache_clear()
+        found += [str(compose.band(genre, 0)) for genre in compose.GENRES]
+    compose.band.cache_clear()
+    assert all(len(set(found)) == 15 for found in bands.values())
+    assert not set(bands[2018]) & set(bands[2019]) | set(bands[2019]) & set(bands[2020])
+
+
+@needs_renderer
+def test_a_produced_song_is_heard_alike_from_midi_and_from_wav(produced, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "data_folder", lambda: tmp_path)
+    words = dict(data=str(produced), songs_per_genre=2, genres=1)
+    kept, _ = ask(demo.SOURCE, "catalog", **words)
+    lent, _ = ask(demo.SOURCE, "catalog", keep_sound=False, **words)
+    for wav, midi in zip(kept, lent):
+        assert midi["path"].endswith(".mid") and wav["path"].endswith(".wav")
+        sounds = [read_middle(song["path"], 30)[0] for song in (wav, midi)]
+        assert np.array_equal(*sounds)
+        assert read_middle(midi["path"], 30)[1:] == (0, 30)
+    settings = SpectrogramSettings()
+    assert np.array_equal(*(song_examples(song["path"], settings) for song in (kept[0], lent[0])))
+
+
+@needs_renderer
+def test_what_names_no_production_has_to_be_kept_as_sound(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "data_folder", lambda: tmp_path)
+    with pytest.raises(RunError, match="set keep_sound to true"):
+        ask(demo.SOURCE, "catalog", data=str(CORPUS), genres=1, keep_sound=False)
+    plain = demo.read_midi(CORPUS, demo.load_index(CORPUS).iloc[:1]).popitem()[1]
+    (tmp_path / "song.mid").write_bytes(plain)
+    with pytest.raises(AudioError, match="format not supported: MIDI"):
+        read_middle(tmp_path / "song.mid")
+
+
+@pytest.mark.parametrize("text", [b'{"font": "../../x"}', b'{"font": "FluidR3_GM"}', b"{nonsense"])
+def test_a_production_that_cannot_be_had_is_told(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(synthesis, "FOLDERS", (str(tmp_path),))
+    (tmp_path / "song.mid").write_bytes(b"MThd" + MARK + text)
+    with pytest.raises(AudioError, match="There is no SoundFont|apt install|cannot be read"):
+        read_middle(tmp_path / "song.mid")

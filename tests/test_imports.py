@@ -31,7 +31,8 @@ STORY = {  # a chapter, and the module that its notebook exports
     "07_geometry": "geometry",
 }
 TRAINED = """
-    ali audio catalog metric names register seen sources._base spectrograms store tags training
+    ali audio catalog metric names register seen sources._base spectrograms store synthesis tags
+    training
 """.split()  # what the nets are trained again for, beside the cells of their chapter
 
 

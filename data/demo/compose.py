@@ -3,13 +3,14 @@
 given melodies here.
 
     python data/demo/compose.py         # the corpus that ships: 15 genres x 60 songs
-    python data/demo/compose.py --songs-per-genre 1000 --out big       # the poster's size
+    python data/demo/compose.py --seed 2019 --songs-per-genre 120 --artists 30 --production \
+        --out data/cache/choose         # another corpus, of other bands, each song produced
 
 It writes `songs.csv` (one row a song) and `midi.tar.xz` (one MIDI file a song, about 30 seconds
 each) to the folder `--out`, and needs mma (Debian and Ubuntu: `apt install mma`; version 21.09 made
 the corpus that ships) with the Python packages mido and tqdm. A song depends only on the corpus
 seed, its genre, its artist's index and its number: a larger corpus contains the smaller one, song
-for song.
+for song. Corpora of different seeds have no song and no band in common.
 
 How a song is made: an artist is a band, drawn once: its grooves (some borrowed from a neighbouring
 genre), the sound of each of its players, its mix, its tempo range, its way of building melodies. A
@@ -18,12 +19,17 @@ the chorus, and a form. mma turns grooves and chords into an accompaniment. Drum
 (mma's `zoom` library) have no bass and no chords: the band plays these from the rhythms in RIFFS
 and BASSES. A melody with motifs, repetition and rests goes on top. The whole is cut at 30.5
 seconds.
+
+With --production, every two songs of a band were recorded in one session. What a session sounds
+like (SoundFont, equaliser, compressor, reverberation, hiss) is drawn without regard to genre, and
+is written into the MIDI file as a text, `song_metric production {...}`, which the renderer obeys.
 """
 
 import argparse
 import csv
 import hashlib
 import io
+import json
 import os
 import random
 import re
@@ -33,11 +39,13 @@ import sys
 import tarfile
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-CORPUS_SEED = 2018
+CORPUS_SEED = 2018  # of the corpus that ships
+SESSION = 2  # songs of a band that are produced alike
+FONTS = {"TimGM6mb": 4, "FluidR3_GM": 3, "sf_GMbank": 3}  # how often each is used
 SECONDS = 30.5  # a preview is 30 seconds; the rest lets the last notes ring
 BORROWED_GROOVE, BORROWED_SOUND, CROSSOVER = (
     0.3,
@@ -1087,7 +1095,7 @@ def form(r, count):
     return bars[:count]
 
 
-def compose(genre, artist, number, workdir):
+def compose(genre, artist, number, workdir, produced=False):
     "One song: (index row, MIDI bytes)."
     import mido
 
@@ -1140,8 +1148,10 @@ def compose(genre, artist, number, workdir):
     tracks = dressed(r, b, g, source)
     tune = Tune(bars, beats, scale, key)
     tracks += played(r, b, g, sections, tune, tracks, minor)
-    data = written(tracks, tempo, source.ticks_per_beat)
+    sound = json.dumps(production(genre, artist, number)) if produced else ""
+    data = written(tracks, tempo, source.ticks_per_beat, sound)
     lead = b["leads"][0]
+    made = dict(production=sound) if produced else {}
     return dict(
         song_id=song_id,
         genre=genre,
@@ -1159,6 +1169,7 @@ def compose(genre, artist, number, workdir):
         beats=beats,
         lead=lead,
         crossover=crossover,
+        **made,
     ), data
 
 
@@ -1339,20 +1350,16 @@ def played(r, b, g, sections, tune, tracks, minor):
     return [t | dict(reverb=b["reverb"]) for t in own if t["notes"]]
 
 
-def written(tracks, tempo, ppq):
-    "MIDI bytes of the tracks, cut at SECONDS."
+def written(tracks, tempo, ppq, sound=""):
+    "MIDI bytes of the tracks, cut at SECONDS; `sound`: the production, as JSON."
     import mido
 
     end = round(SECONDS * tempo / 60 * ppq)
     out = mido.MidiFile(type=1, ticks_per_beat=ppq)
-    out.tracks.append(
-        mido.MidiTrack(
-            [
-                mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)),
-                mido.MetaMessage("end_of_track", time=end),
-            ]
-        )
-    )
+    head = [mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))]
+    if sound:
+        head.append(mido.MetaMessage("text", text=f"song_metric production {sound}"))
+    out.tracks.append(mido.MidiTrack([*head, mido.MetaMessage("end_of_track", time=end)]))
     pitched = sorted(
         (t for t in tracks if t["role"] != "drum"),
         key=lambda t: -len(t["notes"]) - 10**6 * (t["role"] in ("bass", "lead", "solo", "riff")),
@@ -1397,6 +1404,23 @@ def written(tracks, tempo, ppq):
     return data.getvalue()
 
 
+# --------------------------------------------------------------------------------------- production
+def production(genre, artist, number):
+    """How a song was recorded and mastered, as `song_metric.synthesis.Production` has it.
+
+    The genre only tells sessions apart: all are drawn alike.
+    """
+    r = rng("production", genre, artist, number // SESSION)
+    return dict(
+        font=r.choices(list(FONTS), list(FONTS.values()))[0],
+        equaliser=[round(r.gauss(0, 4), 1) for _ in range(5)],
+        compression=round(r.uniform(1, 4), 2),
+        reverb=round(0.4 * r.random() ** 2, 3),
+        decay=round(r.uniform(0.2, 1.6), 2),
+        hiss=round(r.uniform(-90, -50), 1),
+    )
+
+
 # ------------------------------------------------------------------------------------------- corpus
 def corpus(songs_per_genre=60, artists=5, genres=15):
     "The (genre, artist, number) of every song of a corpus, in order of song_id."
@@ -1409,9 +1433,15 @@ def corpus(songs_per_genre=60, artists=5, genres=15):
     ]
 
 
-def batch(songs):
+def set_seed(seed):
+    "Compose another corpus; called once in each process, before anything is drawn."
+    global CORPUS_SEED
+    CORPUS_SEED = seed
+
+
+def batch(songs, produced=False):
     with tempfile.TemporaryDirectory() as workdir:
-        return [compose(*song, workdir) for song in songs]
+        return [compose(*song, workdir, produced) for song in songs]
 
 
 def main(argv=None):
@@ -1419,6 +1449,12 @@ def main(argv=None):
     p.add_argument("--songs-per-genre", type=int, default=60)
     p.add_argument("--artists", type=int, default=5, help="artists a genre (default 5)")
     p.add_argument("--genres", type=int, default=15, help="the first n genres (default 15)")
+    p.add_argument("--seed", type=int, default=CORPUS_SEED, help=f"default {CORPUS_SEED}")
+    p.add_argument(
+        "--production",
+        action="store_true",
+        help="draw for each session how it sounds: SoundFont, equaliser, reverberation …",
+    )
     p.add_argument(
         "--out",
         default=str(Path(__file__).parent),
@@ -1439,13 +1475,14 @@ def main(argv=None):
     out.mkdir(parents=True, exist_ok=True)
     rows, part = [], out / "midi.tar.xz.part"
     with (
-        ProcessPoolExecutor(a.workers or None) as pool,
+        ProcessPoolExecutor(a.workers or None, initializer=set_seed, initargs=[a.seed]) as pool,
         tarfile.open(part, "w:xz", preset=6) as tar,
         tqdm(
             total=len(songs), desc=f"composing {len(songs)} songs", unit="song", mininterval=1
         ) as bar,
     ):
-        for done in pool.map(batch, [songs[i : i + 5] for i in range(0, len(songs), 5)]):
+        parts = [songs[i : i + 5] for i in range(0, len(songs), 5)]
+        for done in pool.map(partial(batch, produced=a.production), parts):
             for row, data in done:
                 info = tarfile.TarInfo(row["file"])
                 info.size, info.mode = len(data), 0o644
@@ -1453,7 +1490,8 @@ def main(argv=None):
                 rows.append(row)
             bar.update(len(done))
     with open(out / "songs.csv.part", "w", newline="", encoding="utf-8") as f:
-        w = csv.DictWriter(f, COLUMNS, lineterminator="\n")
+        columns = COLUMNS + ["production"] * a.production
+        w = csv.DictWriter(f, columns, lineterminator="\n")
         w.writeheader(), w.writerows(rows)
     os.replace(part, out / "midi.tar.xz"), os.replace(out / "songs.csv.part", out / "songs.csv")
     archive = out / "midi.tar.xz"

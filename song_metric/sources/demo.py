@@ -6,12 +6,6 @@
 __all__ = [
     "COLUMNS",
     "AGAIN",
-    "SAMPLE_RATE",
-    "SECONDS",
-    "PEAK",
-    "RELEASE",
-    "FAINT",
-    "RELEASE_VOLUME_ENVELOPE",
     "Job",
     "SOURCE",
     "data_folder",
@@ -20,11 +14,9 @@ __all__ = [
     "read_members",
     "compare_midi",
     "read_midi",
-    "soundfont_path",
-    "read_soundfont",
-    "play",
-    "render",
+    "sound_settings",
     "cache_folder",
+    "fonts_of",
     "cache_name",
     "finished",
     "is_sound",
@@ -32,6 +24,7 @@ __all__ = [
     "require_renderer",
     "render_missing",
     "render_songs",
+    "unpack_songs",
     "corpus_folder",
     "require_corpus",
     "song_row",
@@ -41,13 +34,11 @@ __all__ = [
 
 # %% ../../nbs/sources/demo.ipynb #demo-004
 import hashlib
-import importlib.util
 import io
 import json
 import lzma
 import os
 import re
-import struct
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,9 +50,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import soundfile as sf
-import soxr
+
+from song_metric.synthesis import (
+    PEAK,
+    PLAIN,
+    RATE,
+    RELEASE,
+    SECONDS,
+    production_of,
+    render,
+    soundfont_path,
+)
 
 from ..downloads import Faults, require_room
+from ..essence import essence_sha256
 from ..files import RunError, UsageError, file_digest, read_json_lines
 from ..runs import home
 from ..workers import Crash, in_parallel
@@ -179,92 +181,38 @@ def read_midi(folder: Path, songs: pd.DataFrame) -> dict[str, bytes]:
     return found
 
 
-# %% ../../nbs/sources/demo.ipynb #demo-018
-SAMPLE_RATE = 22050
-SECONDS = 30.0
-PEAK = 0.9  # of full scale: the largest sample of each song
-RELEASE = -600  # the longest release, in timecents: 0.7 s
-FAINT = 0.01  # a rendered song whose peak stays below this, before its level is raised, is silent
-RELEASE_VOLUME_ENVELOPE = 38  # the generator's number
-
-
-def soundfont_path() -> Path:
-    "TimGM6mb.sf2 in the package pretty_midi, which is not imported; a `RunError` where it is not."
-    spec = importlib.util.find_spec("pretty_midi")
-    if spec and spec.origin and importlib.util.find_spec("midirenderer"):
-        path = Path(spec.origin).parent / "TimGM6mb.sf2"
-        if path.exists():
-            return path
-    raise RunError(
-        "Rendering the demo corpus takes the packages midirenderer and pretty_midi: "
-        'pip install "song_metric[report]".'
-    )
-
-
-def read_soundfont(path: Path | str) -> bytes:
-    "A SoundFont whose sounds fade within `RELEASE` timecents after a note has ended."
-    data = bytearray(Path(path).read_bytes())
-    start = data.index(b"igen") + 8  # instrument generators: pairs of operator and amount
-    size = struct.unpack_from("<I", data, start - 4)[0]
-    pair = [("operator", "<u2"), ("amount", "<i2")]
-    generators = np.frombuffer(data, pair, count=size // 4, offset=start)
-    slow = generators["operator"] == RELEASE_VOLUME_ENVELOPE
-    slow &= generators["amount"] > RELEASE
-    generators["amount"][slow] = RELEASE
-    return bytes(data)
-
-
-# %% ../../nbs/sources/demo.ipynb #demo-021
-def play(midi: bytes, font: bytes) -> tuple[np.ndarray, int]:
-    "The sound of a MIDI file, `(sample, channel)`, and its rate; a `RunError` if there is none."
-    from midirenderer import render_wave_from
-
-    try:
-        wave = io.BytesIO(render_wave_from(font, midi))
-        return sf.read(wave, dtype="float32", always_2d=True)
-    except (ValueError, RuntimeError) as error:
-        raise RunError(f"A MIDI file cannot be rendered: {error}.") from error
-
-
-def render(midi: bytes, font: bytes | None = None, seconds: float = SECONDS) -> np.ndarray:
-    """One channel of a MIDI file's sound, `(sample,)` int16 at 22 050 Hz, `seconds` long.
-
-    `font`: a SoundFont, TimGM6mb where it is None. A `RunError` where the file cannot be rendered,
-    ends too early or is silent.
-    """
-    audio, rate = play(midi, font or read_soundfont(soundfont_path()))
-    left, right = audio.T
-    audio = soxr.resample((left + right) / 2, rate, SAMPLE_RATE)
-    count = round(seconds * SAMPLE_RATE)
-    if len(audio) < count:
-        raise RunError(
-            f"A rendered song lasts {len(audio) / SAMPLE_RATE:.1f} s, and {seconds:g} s are needed."
-        )
-    audio = audio[:count]
-    peak = float(np.abs(audio).max())
-    if not peak > FAINT:
-        raise RunError(
-            f"A rendered song is silent: its largest sample is {peak:.1g} of full scale."
-        )
-    return np.round(audio * (PEAK / peak * 32767)).astype(np.int16)
-
-
 # %% ../../nbs/sources/demo.ipynb #demo-024
-def cache_folder(root: Path) -> Path:
-    "The folder below `root` for songs rendered with the present settings (made if need be)."
+def sound_settings(fonts: list[str]) -> dict:
+    "All that shapes the sound of songs beside their MIDI files; `fonts`: none for plain songs."
     settings = dict(
-        sample_rate=SAMPLE_RATE,
+        sample_rate=RATE,
         seconds=SECONDS,
         peak=PEAK,
         release=RELEASE,
-        soundfont=hashlib.sha256(soundfont_path().read_bytes()).hexdigest(),
+        soundfont=file_digest(soundfont_path()),
         midirenderer=metadata.version("midirenderer"),
     )
-    text = json.dumps(settings, sort_keys=True, indent=1)
+    if fonts:
+        settings["fonts"] = {name: file_digest(soundfont_path(name)) for name in fonts}
+        settings["code"] = essence_sha256("song_metric.synthesis")
+    return settings
+
+
+def cache_folder(root: Path, fonts: list[str] = ()) -> Path:
+    "The folder below `root` for songs rendered with the present settings (made if need be)."
+    text = json.dumps(sound_settings(fonts), sort_keys=True, indent=1)
     folder = Path(root) / hashlib.sha256(text.encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "settings.json").write_text(text + "\n")
     return folder
+
+
+def fonts_of(songs: pd.DataFrame) -> list[str]:
+    "The SoundFonts that an index's productions name; a `RunError` where one is not installed."
+    names = {json.loads(text)["font"] for text in songs.get("production", [])}
+    for name in sorted(names | {PLAIN}):
+        soundfont_path(name)
+    return sorted(names)
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-024b
@@ -288,12 +236,12 @@ def is_sound(path: Path, digest: str | None) -> bool:
 Job = tuple[str, str, bytes]  # song_id, file name, MIDI bytes
 
 
-def render_file(job: Job, folder: str, font: bytes | None = None) -> tuple[str, str]:
+def render_file(job: Job, folder: str) -> tuple[str, str]:
     "Render a song to a WAV file in `folder`, under a passing name first: (file name, SHA-256)."
     song_id, name, midi = job
     wave = io.BytesIO()
     try:
-        sf.write(wave, render(midi, font), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+        sf.write(wave, render(midi), RATE, subtype="PCM_16", format="WAV")
     except RunError as error:
         raise RunError(f"{song_id}: {error}") from None
     passing = Path(folder, f".{name}.{os.getpid()}")
@@ -316,7 +264,7 @@ def require_renderer(make: Callable, jobs: list[Job]) -> None:
 # %% ../../nbs/sources/demo.ipynb #demo-025b
 def render_missing(jobs: list[Job], folder: Path, workers: int) -> dict[str, Crash]:
     "Render songs that are not in the cache; {song_id: how the renderer died of it}."
-    make = partial(render_file, folder=str(folder), font=read_soundfont(soundfont_path()))
+    make = partial(render_file, folder=str(folder))
     crashed = {}
     with open(folder / "rendered.jsonl", "a") as log:
         log.write("\n")  # ends what an interruption may have left
@@ -341,7 +289,7 @@ def render_songs(
     `corpus`: the folder that the index is from. `root`: the folder of the cache; what is in it, and
     as it was, is not rendered again. A `RunError` where the renderer works for no song.
     """
-    folder = cache_folder(root)
+    folder = cache_folder(root, fonts_of(songs))
     names = [cache_name(song) for song in songs.itertuples()]
     done = finished(folder)
     with ThreadPoolExecutor() as pool:
@@ -349,12 +297,34 @@ def render_songs(
     missing = songs[~np.array(good, bool)]
     crashed = {}
     if len(missing):
-        size = len(missing) * 2 * SAMPLE_RATE * SECONDS
+        size = len(missing) * 2 * RATE * SECONDS
         require_room(size, folder, f"Rendering {len(missing)} songs")
         midi = read_midi(corpus, missing)
         jobs = [(row.song_id, cache_name(row), midi[row.song_id]) for row in missing.itertuples()]
         crashed = render_missing(jobs, folder, workers)
     return [crashed.get(song_id, folder / name) for song_id, name in zip(songs["song_id"], names)]
+
+
+# %% ../../nbs/sources/demo.ipynb #demo-041
+def unpack_songs(songs: pd.DataFrame, corpus: Path, root: Path) -> list[Path]:
+    """One MIDI file a row of an index, in order; what is there, and as it was, stays.
+
+    A `RunError` where a song names no production: its sound would depend on what is installed.
+    """
+    folder = cache_folder(root, fonts_of(songs)) / "midi"
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for song_id, midi in read_midi(corpus, songs).items():
+        if production_of(midi) is None:
+            raise RunError(
+                f"The song {song_id} names no production, and so its sound has to be kept: "
+                "set keep_sound to true, or compose the corpus with --production."
+            )
+        path = folder / f"{hashlib.sha256(midi).hexdigest()[:32]}.mid"
+        if not path.exists() or path.read_bytes() != midi:
+            path.write_bytes(midi)
+        paths.append(path)
+    return paths
 
 
 # %% ../../nbs/sources/demo.ipynb #demo-029
@@ -386,15 +356,21 @@ def catalog(
     label: str = "genre",
     songs_per_genre: int = 60,
     genres: int = 15,
+    keep_sound: bool = True,
     looking: Looking,
 ) -> tuple[list[dict], list[dict]]:
     """The songs of the demo corpus, rendered; rejected are those of which the renderer died.
 
-    A `RunError` where the corpus, a package or enough songs are missing.
+    Without `keep_sound`, songs are MIDI files, which are rendered whenever they are read. A
+    `RunError` where the corpus, a package or enough songs are missing.
     """
     corpus = corpus_folder(data)
     index = choose(load_index(corpus), int(songs_per_genre), int(genres))
-    paths = render_songs(index, corpus, data_folder() / "cache" / "demo", looking.workers)
+    cache = data_folder() / "cache" / "demo"
+    if keep_sound:
+        paths = render_songs(index, corpus, cache, looking.workers)
+    else:
+        paths = unpack_songs(index, corpus, cache)
     rows = []
     rejected = []
     for song, path in zip(index.to_dict("records"), paths):
