@@ -7,10 +7,12 @@ __all__ = [
     "Shape",
     "PASSING",
     "HALF",
+    "GRID",
     "ACTIVE",
     "SURE",
     "ROUGH",
     "RELIANCE",
+    "BLIND",
     "FEW",
     "GameSettings",
     "plan",
@@ -45,6 +47,8 @@ __all__ = [
     "ALIEmbedding",
     "roughness",
     "judge",
+    "judge_grid",
+    "pairing",
     "game_health",
     "diagnose",
     "Training",
@@ -65,6 +69,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn.functional import (
@@ -256,6 +261,12 @@ class Discriminator(nn.Module):
 
     def forward(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return self.joint(torch.cat([self.of_x(x), self.of_z(z)], dim=1)).float().squeeze(1)
+
+    def grid(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        "Logits `(example, code)` of every spectrogram with every code."
+        seen, known = self.of_x(x), self.of_z(z)
+        every = seen.repeat_interleave(len(z), 0), known.repeat(len(x), 1)
+        return self.joint(torch.cat(every, dim=1)).float().view(len(x), len(z))
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-017
@@ -581,6 +592,7 @@ class ALIEmbedding(FittedGame):
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-054
+GRID = 256  # examples, each of which is shown with the code of each
 ACTIVE = 0.01  # variance of a dimension that says something [Burda et al. 2016]
 
 
@@ -598,10 +610,43 @@ def judge(ali: ALIEmbedding, X: torch.Tensor, codes: torch.Tensor) -> np.ndarray
     return ali.game_.discriminator(standardise(ali, X), codes.to(ali.device_)).cpu().numpy()
 
 
+@torch.no_grad()
+def judge_grid(ali: ALIEmbedding, X: torch.Tensor, codes: torch.Tensor) -> np.ndarray:
+    "The discriminator's logits `(example, code)` of every example with every code."
+    return ali.game_.discriminator.grid(standardise(ali, X), codes.to(ali.device_)).cpu().numpy()
+
+
+# %% ../nbs/03_ali.ipynb #03_ali-117
+def pairing(grid: np.ndarray, songs: np.ndarray) -> dict[str, float]:
+    """What logits `(example, code)` make of pairs; on the diagonal stand examples with their codes.
+
+    `pairing_auc`: own codes against those of other `songs` `(example,)`. `share_of_…`: of the
+    logits' variance, by the example, by the code, and by the pairing of both."""
+    own = np.eye(len(grid), dtype=bool)
+    told = own | (songs[:, None] != songs)
+    by_x, by_z = grid.mean(axis=1).var(), grid.mean(axis=0).var()
+    total = grid.var() + 1e-12
+    return {
+        "pairing_auc": float(roc_auc_score(own[told], grid[told])),
+        "share_of_x": float(by_x / total),
+        "share_of_z": float(by_z / total),
+        "share_of_pairing": float((total - by_x - by_z) / total),
+    }
+
+
 # %% ../nbs/03_ali.ipynb #03_ali-112
-def game_health(ali: ALIEmbedding, X: np.ndarray, n: int = 512, seed: int = 0) -> dict[str, float]:
-    "Numbers for the three known failures, from the first `n` of the examples `X`."
+def game_health(
+    ali: ALIEmbedding,
+    X: np.ndarray,
+    songs: np.ndarray | None = None,
+    n: int = 512,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Numbers for the known failures, from the first `n` of the examples `X`.
+
+    `songs`: that of each; without, every example is one of its own."""
     x = as_tensor(ali._like_fitted(X[:n], HALF))
+    songs = np.arange(len(x)) if songs is None else np.asarray(songs)[: len(x)]
     z = torch.randn(len(x), ali.latent_dim, generator=torch.Generator().manual_seed(seed))
     samples = decode(ali, z)
     codes = encode(ali, x)["code"]
@@ -612,6 +657,7 @@ def game_health(ali: ALIEmbedding, X: np.ndarray, n: int = 512, seed: int = 0) -
         "discriminator_accuracy": float(((real > 0).mean() + (fake < 0).mean()) / 2),
         "roughness_ratio": roughness(samples) / roughness(x.float().numpy()),
         "reliance_on_z": float(np.abs(real - foreign).mean() / (real.std() + 1e-12)),
+        **pairing(judge_grid(ali, x[:GRID], torch.from_numpy(codes[:GRID])), songs[:GRID]),
         "active_dimensions": int((codes.var(axis=0) > ACTIVE).sum()),
     }
 
@@ -620,6 +666,7 @@ def game_health(ali: ALIEmbedding, X: np.ndarray, n: int = 512, seed: int = 0) -
 SURE = 0.98  # accuracy of a discriminator that has won
 ROUGH = 1.5  # times as rough as data, or as smooth
 RELIANCE = 0.05  # of the logits' deviation
+BLIND = 0.6  # AUC below which a discriminator does not see pairs
 FEW = 10  # one dimension in so many is active
 
 
@@ -639,6 +686,12 @@ def diagnose(health: dict[str, float], latent_dim: int) -> list[tuple[str, str, 
             "the discriminator ignores the code",
             f"a foreign code moves the logit by {reliance:.2f} deviations",
             reliance < RELIANCE,
+        ),
+        (
+            "the discriminator does not see the pair",
+            f"own against foreign codes: AUC {health['pairing_auc']:.2f}; "
+            f"{health['share_of_pairing']:.1%} of the logit's variance",
+            health["pairing_auc"] < BLIND,
         ),
         (
             "one code for all examples",
