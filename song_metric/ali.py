@@ -110,7 +110,11 @@ class GameSettings(BaseEstimator):
     width: int = 16  # feature maps of the first convolution
     dropout: float = 0.2  # in the discriminator
     noise: float = 0.5  # deviation of the noise on what it sees
-    share: float = 1.0  # of each batch, with which the game is played
+    share: float = 1.0  # of each batch, with which the game is played; 0: no game
+    mismatch: float = 0.0  # weight of telling own codes from foreign ones
+    cooperate: bool = True
+    partner: bool = False  # the code of another example of the song makes the true pair
+    free_z: bool = False  # no spectral norm where the discriminator sees the code
     cycle: float = 0.0  # weight of the decoder's error
     agreement: float = 0.0  # its weight; it needs songs
     shift: float = 0.0  # under moves by so many bands,
@@ -245,9 +249,10 @@ class Discriminator(nn.Module):
 
     High is 'from the encoder'."""
 
-    def __init__(self, shape: Shape, latent_dim: int, width: int, dropout: float = 0.2):
+    def __init__(self, shape: Shape, settings: "GameSettings"):
         super().__init__()
         sizes = plan(shape)
+        latent_dim, width, dropout = settings.latent_dim, settings.width, settings.dropout
         maps = channels(width, sizes)
         hidden = 256
         block = partial(dense, hidden=hidden, dropout=dropout)
@@ -255,12 +260,17 @@ class Discriminator(nn.Module):
         self.of_x = nn.Sequential(*convolutions(sizes, maps, dropout), *block(flat))
         self.of_z = nn.Sequential(*block(latent_dim), *block(hidden))
         self.joint = nn.Sequential(*block(2 * hidden), *block(hidden), nn.Linear(hidden, 1))
+        free = list(self.of_z.modules()) if settings.free_z else []
         for layer in list(self.modules()):
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer not in free:
                 spectral_norm(layer)
 
     def forward(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return self.joint(torch.cat([self.of_x(x), self.of_z(z)], dim=1)).float().squeeze(1)
+        return self.judge(self.of_x(x), z)
+
+    def judge(self, seen: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        "Logits `(n,)` of pairs of what was `seen` of spectrograms, `of_x`, and codes."
+        return self.joint(torch.cat([seen, self.of_z(z)], dim=1)).float().squeeze(1)
 
     def grid(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         "Logits `(example, code)` of every spectrogram with every code."
@@ -317,11 +327,15 @@ class Game(nn.Module):
         sizes = shape, settings.latent_dim, settings.width
         self.noise = settings.noise
         self.cycle = settings.cycle > 0
+        self.partner = settings.partner
+        self.mismatch = settings.mismatch > 0
+        self.cooperate = settings.cooperate
         self.reconstructed = None
+        self.matched = None
         self.encoder = Encoder(*sizes)
         self.decoder = Decoder(*sizes)
         initialise(self)
-        self.discriminator = Discriminator(*sizes, settings.dropout)
+        self.discriminator = Discriminator(shape, settings)
         if settings.agreement > 0:
             self.head = projection(settings.latent_dim)
 
@@ -344,7 +358,10 @@ def play_game(game: Game, x: torch.Tensor, played: int | None = None) -> tuple[t
     means, log_deviation, _ = game.encoder(x)
     x = x[:played]
     mean = means[:played]
-    z_hat = mean + torch.randn_like(mean) * log_deviation[:played].exp()
+    paired = torch.arange(len(means), device=x.device)
+    paired = (paired.roll(len(means) // 2) if game.partner else paired)[: len(x)]
+    z_hat = means[paired]
+    z_hat = z_hat + torch.randn_like(mean) * log_deviation[paired].exp()
     z = torch.randn_like(mean)
     logits: dict[int, torch.Tensor] = {}
     # the encoder is not asked to be easy to draw
@@ -355,8 +372,13 @@ def play_game(game: Game, x: torch.Tensor, played: int | None = None) -> tuple[t
     shown = torch.cat([x.to(x_tilde.dtype), x_tilde])
     if game.training:
         shown = shown + game.noise * torch.randn_like(shown)
-    both = game.discriminator(shown, torch.cat([OtherPlayer.apply(z_hat, logits, 1), z]))
+    seen = game.discriminator.of_x(shown)
+    both = game.discriminator.judge(seen, torch.cat([OtherPlayer.apply(z_hat, logits, 1), z]))
     logits[1], logits[-1] = both.detach().chunk(2)
+    if game.mismatch:
+        own = z_hat if game.cooperate else z_hat.detach()
+        both_codes = torch.cat([own, own.roll(1, 0)])
+        game.matched = game.discriminator.judge(seen[: len(x)].repeat(2, 1), both_codes).chunk(2)
     return *both.chunk(2), means
 
 
@@ -436,8 +458,11 @@ def batch_losses(
     ali: "FittedGame", x: torch.Tensor, songs: torch.Tensor | None = None
 ) -> dict[str, torch.Tensor]:
     "The losses of one batch of standardised examples, by name; `songs` `(n,)`: that of each."
-    played = max(1, round(ali.share * len(x)))
+    played = max(1, round(ali.share * len(x))) if ali.share else 0
     with torch.autocast(ali.device_.type, torch.bfloat16, enabled=ali.precision == "bfloat16"):
+        if not played:
+            codes = ali.game_.encoder(x)[0]
+            return dict(agreement_loss=nt_xent_loss(ali.game_.head(codes), songs))
         real, fake, codes = ali.game_(x, played)
     with torch.no_grad():
         correct = (real > 0).float().mean() + (fake < 0).float().mean()
@@ -447,8 +472,13 @@ def batch_losses(
         discriminator_loss=discriminator_loss(real, fake),
         discriminator_accuracy=correct / 2,
     )
-    if songs is not None:
+    if ali.agreement:
         losses["agreement_loss"] = nt_xent_loss(ali.game_.head(codes), songs)
+    if ali.mismatch:
+        own, foreign = ali.game_.matched
+        losses["pairing_loss"] = (
+            softplus(foreign - own).mean() if ali.cooperate else softplus(foreign).mean()
+        )
     if ali.cycle:
         losses["cycle_loss"] = mse_loss(ali.game_.reconstructed.float(), x[:played])
     return losses
@@ -458,7 +488,10 @@ def batch_losses(
 def objective(settings: GameSettings, losses: dict[str, torch.Tensor]) -> torch.Tensor:
     "What the nets minimise: of a batch's losses those that have a weight, each with its own."
     weights = dict(
-        discriminator_loss=1.0, agreement_loss=settings.agreement, cycle_loss=settings.cycle
+        discriminator_loss=1.0,
+        agreement_loss=settings.agreement,
+        cycle_loss=settings.cycle,
+        pairing_loss=settings.mismatch,
     )
     return sum(weights[name] * losses[name] for name in weights if name in losses)
 
@@ -566,7 +599,7 @@ class ALIEmbedding(FittedGame):
         "Train on `X` `(example, band, frame)`; for agreement, `songs`: that of each."
         check_precision(self.precision)
         X = as_tensor(as_examples(X, HALF))
-        asked = self.agreement and self.epochs
+        asked = (self.agreement or self.partner) and self.epochs
         songs = song_numbers(songs, len(X)) if asked else None
         scale = X.float().mean().item(), X.float().std().item() or 1.0
         with torch.random.fork_rng():
