@@ -87,10 +87,7 @@ PASSING = re.compile(  # reasons that may have passed by the next time
     "may not be read|cannot be read|no such file|broken link|denied|in use|memory|process|crash"
     "|timed out"
 )
-DECODING = (
-    "song_metric.audio",
-    "song_metric.synthesis",
-)  # the modules that decide what a file sounds like
+DECODING = "song_metric.audio", "song_metric.synthesis"  # what files sound like
 LOOKING = (*DECODING, "song_metric.tags")  # and what its tags say
 
 
