@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "BLOCK",
     "POOLINGS",
     "as_examples",
     "ExampleTransformer",
@@ -149,6 +150,7 @@ def directions(codes: np.ndarray) -> np.ndarray:
     return wasserstein(codes / (np.linalg.norm(codes, axis=-1, keepdims=True) + 1e-12))
 
 
+BLOCK = 64  # songs pooled at once: single numbers of many songs would not fit into the memory
 POOLINGS: dict[str, Callable] = dict(mean=mean, wasserstein=wasserstein, directions=directions)
 
 
@@ -158,5 +160,8 @@ def pool_songs(codes: np.ndarray, pooling: str = "wasserstein") -> np.ndarray:
     `mean` keeps the dimension, `wasserstein` and `directions` double it."""
     if pooling not in POOLINGS:
         raise ValueError(f"Unknown pooling {pooling!r}; there are {', '.join(POOLINGS)}.")
-    codes = np.asarray(codes, dtype=np.float32)
-    return POOLINGS[pooling](codes.reshape(len(codes), -1, codes.shape[-1]))
+    pooled = []
+    for start in range(0, len(codes), BLOCK):
+        block = np.asarray(codes[start : start + BLOCK], dtype=np.float32)
+        pooled.append(POOLINGS[pooling](block.reshape(len(block), -1, block.shape[-1])))
+    return np.concatenate(pooled)
