@@ -343,7 +343,7 @@ def report_command(
     profile: Annotated[
         str,
         typer.Option(
-            help="A file of parameters in nbs/profiles: smoke, demo, recordings, large or poster."
+            help="A file of parameters in nbs/profiles: demo, smoke, recordings, choose, report …."
         ),
     ] = "demo",
     music: Music,
