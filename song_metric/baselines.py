@@ -4,38 +4,31 @@
 
 # %% auto #0
 __all__ = [
-    "BLISS_NUMBERS",
-    "UNREAD",
+    "FLOOR",
     "RawEmbedding",
     "PCAEmbedding",
     "cepstral_statistics",
     "MFCCStatistics",
-    "bliss_numbers",
-    "bliss_missing",
-    "bliss_of",
+    "log_covariance",
     "standardised",
+    "unit_length",
     "fit_and_save",
+    "save_songs",
 ]
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-003
-from collections.abc import Iterable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
-import soundfile as sf
 from scipy.fft import dct
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 
-from .audio import quiet_stderr
 from .metric import ExampleTransformer, as_examples, transform_in_parts
 from .register import Embedding
 from .runs import Chapter
-from .workers import Crash, in_parallel, why_not
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-010
@@ -130,38 +123,22 @@ class MFCCStatistics(ExampleTransformer):
         return len(self.mean_)
 
 
-# %% ../nbs/02_baselines.ipynb #02_baselines-022
-BLISS_NUMBERS = 23
-UNREAD = [float("nan")] * BLISS_NUMBERS
+# %% ../nbs/02_baselines.ipynb #02_baselines-061
+FLOOR = 1e-6  # of a covariance's eigenvalues, as a share of their sum
 
 
-def bliss_numbers(path: Path | str) -> list[float]:
-    "The 23 numbers that bliss-audio gives a sound file; NaN where it cannot read the file."
-    from bliss_audio import Song
+def log_covariance(X: np.ndarray, n_mfcc: int = 13) -> np.ndarray:
+    """Mean, and matrix logarithm of the covariance, of cepstral coefficients over all frames.
 
-    try:
-        with quiet_stderr():
-            return Song(str(path)).analysis
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # its library panics on a broken file, and a panic is no Exception
-        return UNREAD
-
-
-def bliss_missing() -> str:
-    "Why bliss-audio cannot be had on this machine, in words; empty where it can."
-    if not find_spec("bliss_audio"):
-        return "bliss-audio is not installed"
-    with TemporaryDirectory() as folder:
-        noise = np.random.default_rng(0).normal(0, 0.1, 10 * 22050)
-        sf.write(f"{folder}/noise.wav", noise, 22050)
-        return why_not(bliss_numbers, f"{folder}/noise.wav", "bliss-audio")
-
-
-def bliss_of(paths: Iterable[str], workers: int = 0) -> np.ndarray:
-    "The numbers `(song, 23)` of sound files; NaN for a file that is unread, or ends the process."
-    found = in_parallel(bliss_numbers, paths, workers, "bliss", "bliss-audio")
-    return np.array([UNREAD if isinstance(numbers, Crash) else numbers for numbers in found])
+    From a song's decibel spectrograms `(example, band, frame)`, float64: `n_mfcc` means, then the
+    upper triangle of the logarithm [Arsigny et al. 2006].
+    """
+    cepstra = dct(as_examples(X, np.float64), axis=1, norm="ortho")[:, :n_mfcc]
+    frames = cepstra.transpose(0, 2, 1).reshape(-1, cepstra.shape[1])
+    size, direction = np.linalg.eigh(np.cov(frames.T))
+    size = np.log(np.maximum(size, FLOOR * size.sum() + 1e-12))
+    logarithm = (direction * size) @ direction.T
+    return np.concatenate([frames.mean(axis=0), logarithm[np.triu_indices(len(size))]])
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-051
@@ -173,6 +150,12 @@ def standardised(numbers: np.ndarray, fitted: np.ndarray) -> np.ndarray:
     centred = numbers - np.nanmean(numbers[fitted], axis=0)
     deviation = np.nanstd(numbers[fitted], axis=0) + 1e-8
     return np.nan_to_num(centred / deviation).astype(np.float32)
+
+
+# %% ../nbs/02_baselines.ipynb #02_baselines-063
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    "Vectors `(song, dimension)` at length 1."
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12)
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-047
@@ -194,4 +177,17 @@ def fit_and_save(
     codes = codes.reshape(*examples.shape[:2], *codes.shape[1:])
     np.save(chapter.path(Path(embedding.file).name), codes)
     print(f"{embedding.title}: {codes.shape[2:]} numbers an example, {seconds:.1f} s")
+    return replace(embedding, seconds=round(seconds, 2))
+
+
+# %% ../nbs/02_baselines.ipynb #02_baselines-066
+def save_songs(
+    chapter: Chapter, embedding: Embedding, vectors: np.ndarray, since: float
+) -> Embedding:
+    """Save one code a song, `(song, dimension)`; returns the embedding's row of the register.
+
+    `since`: when the work began, by `perf_counter`."""
+    seconds = perf_counter() - since
+    np.save(chapter.path(Path(embedding.file).name), vectors[:, None].astype(np.float32))
+    print(f"{embedding.title}: {vectors.shape[1]} numbers a song, {seconds:.1f} s")
     return replace(embedding, seconds=round(seconds, 2))

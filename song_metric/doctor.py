@@ -13,7 +13,7 @@ __all__ = [
     "audio_formats",
     "has_fast_bfloat16",
     "torch_facts",
-    "bliss_fact",
+    "player_facts",
     "all_facts",
     "complaints",
 ]
@@ -142,17 +142,18 @@ def torch_facts() -> dict[str, str]:
 
 
 # %% ../nbs/doctor.ipynb #doctor-016
-def bliss_fact() -> str:
-    """Whether bliss-audio works on this processor; else why the report has no row of it.
+def player_facts() -> dict[str, str]:
+    """Whether bliss-audio and musly work here; else why the report has no row of them.
 
-    It is asked in a process of its own, which it may kill.
+    Each is asked in a process of its own, which it may kill.
     """
     try:
-        from song_metric.baselines import bliss_missing
+        from song_metric.players import bliss_missing, musly_missing
     except ImportError as error:
-        return f"cannot be asked ({error})"
-    reason = bliss_missing()
-    return f"{reason}: the report goes on without its row" if reason else "works"
+        return {"bliss, musly": f"cannot be asked ({error})"}
+    asked = dict(bliss=bliss_missing(), musly=musly_missing())
+    without = "the report goes on without its row"
+    return {name: f"{why}: {without}" if why else "works" for name, why in asked.items()}
 
 
 def all_facts() -> dict[str, str]:
@@ -162,7 +163,7 @@ def all_facts() -> dict[str, str]:
         **machine_facts(),
         "Audio formats": audio_formats(),
         **torch_facts(),
-        "bliss": bliss_fact(),
+        **player_facts(),
         "mma": shutil.which("mma") or no_mma,
     }
 

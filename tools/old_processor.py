@@ -29,7 +29,7 @@ PROCESSORS = {  # of the x86-64 levels, the first machine that has each
     "v2 (Nehalem)": (QEMU, "-cpu", "Nehalem"),  # to SSE4.2
     "v3 (Haswell)": (QEMU, "-cpu", "Haswell"),  # to AVX2 and FMA
 }
-OPTIONAL = {"bliss-audio"}  # the report goes on without it
+OPTIONAL = {"bliss-audio", "pymusly"}  # the report goes on without them
 NEVER_LOADED = {"greenlet", "hypothesis"}  # for developing: no report loads them
 
 
@@ -151,6 +151,11 @@ USES = [
         "bliss-audio",
         TONE + "import soundfile as sf; sf.write('a.wav', np.tile(x, 10), 22050)\n"
         "from bliss_audio import Song; assert len(Song('a.wav').analysis) > 9",
+    ),
+    Use(
+        "pymusly",
+        TONE + "from pymusly import MuslyJukebox; m = MuslyJukebox('timbre', 'none')\n"
+        "assert len(m.serialize_track(m.track_from_audiodata(np.tile(x, 10).tolist()))) > 99",
     ),
     Use(
         "mutagen",
