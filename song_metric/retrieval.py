@@ -6,6 +6,7 @@
 __all__ = [
     "SCORES",
     "score_ranking",
+    "rank_scores",
     "retrieval",
     "bootstrap_scores",
     "suggestions",
@@ -34,24 +35,31 @@ def score_ranking(hits: np.ndarray, k: int = 10) -> tuple[float, float, float]:
 
 
 # %% ../nbs/retrieval.ipynb #retrieval-022
-def retrieval(
-    vectors: np.ndarray, genres: np.ndarray, artists: np.ndarray | None = None
+def rank_scores(
+    distances: np.ndarray, genres: np.ndarray, artists: np.ndarray | None = None
 ) -> np.ndarray:
     """Precision at 10, average precision and reciprocal rank of each song `(song, 3)`.
 
-    With `artists` (numbers, -1 for unknown), songs of one's own artist are left out. NaN where a
-    song has no other of its genre.
+    By `distances` `(song, song)`. With `artists` (numbers, -1 for unknown), songs of one's own
+    artist are left out. NaN where a song has no other of its genre.
     """
     genres = np.asarray(genres)
-    scores = np.empty((len(vectors), 3))
-    for i, squared in enumerate(squared_distances(vectors, vectors)):
-        asked = np.arange(len(squared)) != i
+    scores = np.empty((len(distances), 3))
+    for i, distance in enumerate(distances):
+        asked = np.arange(len(distance)) != i
         if artists is not None and artists[i] >= 0:
             asked &= artists != artists[i]
-        nearest_first = np.argsort(squared[asked], kind="stable")
+        nearest_first = np.argsort(distance[asked], kind="stable")
         hits = (genres == genres[i])[asked][nearest_first]
         scores[i] = score_ranking(hits)
     return scores
+
+
+def retrieval(
+    vectors: np.ndarray, genres: np.ndarray, artists: np.ndarray | None = None
+) -> np.ndarray:
+    "`rank_scores` of songs `(song, 3)`, by the distances of their `vectors` `(song, dimension)`."
+    return rank_scores(squared_distances(vectors, vectors), genres, artists)
 
 
 # %% ../nbs/retrieval.ipynb #retrieval-006
