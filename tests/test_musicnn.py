@@ -1,4 +1,4 @@
-"""The upper anchor's scoring, on features made up for the smoke run.
+"""The upper anchors' scoring, on features made up for the smoke run.
 
 Extracting real ones takes TensorFlow, which is not installed here.
 """
@@ -22,22 +22,31 @@ def musicnn(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run(words, capture_output=True, text=True, encoding="utf-8", timeout=120)
 
 
+NETS = ("MSD_musicnn", "MTT_musicnn", "MSD_vgg", "MTT_vgg")
+VARIANTS = ("mean", "mean, unit length", "wasserstein", "wasserstein, unit length")
+
+
 def write_features(path, songs) -> None:
-    "Features that say the label and little else, as `extract` writes them."
+    """Features, as `extract` writes them: the first net's mean says the label, the last one's
+    deviation does; all else is noise.
+    """
     kind = pd.factorize(songs["genre"])[0]
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(50, 60))[kind] + 0.01 * rng.normal(size=(len(songs), 60))
+    nets = {net: rng.normal(size=(len(songs), 2, 60)) for net in NETS}
+    label = 100 * rng.normal(size=(50, 60))[kind]
+    nets["MSD_musicnn"] += label[:, None] * [[1], [0]]
+    nets["MTT_vgg"] += label[:, None] * [[0], [1]]
     np.savez(
         path,
         key="30 s of " + songs["path"].to_numpy(str),
-        features=features,
         tags=np.eye(50)[kind],
-        seconds=np.full(len(songs), 0.5),
+        seconds=np.full((len(songs), len(NETS)), 0.5),
         names=[f"tag {i}" for i in range(50)],
+        **nets,
     )
 
 
-def test_features_that_know_the_label_score_one(smoke, tmp_path):
+def test_each_net_is_shown_at_its_best(smoke, tmp_path):
     songs = load_catalog(smoke.folder / "01_spectrograms/songs.csv")
     features = tmp_path / "some.npz"
     out = tmp_path / "scores.csv"
@@ -45,13 +54,26 @@ def test_features_that_know_the_label_score_one(smoke, tmp_path):
     done = musicnn(smoke.folder, "--features", features, "--out", out)
     assert done.returncode == 0, done.stderr
     last_tag = f"{songs['genre'].iloc[-1]}: tag {songs['genre'].nunique() - 1}"
-    for told in (f"1 of {len(songs)} songs", "| PCA |", "| musicnn |", last_tag):
+    for told in (f"1 of {len(songs)} songs", "| PCA |", last_tag, "MAP, other artists"):
         assert told in done.stdout
+    assert all(done.stdout.count(f"| {net}, ") == 2 for net in NETS), "one variant a net and table"
+    assert "| MTT_vgg, wasserstein" in done.stdout
     scores = pd.read_csv(out)
-    assert set(scores["embedding"]) == {"musicnn", "musicnn, unit length"}
+    assert set(scores["embedding"]) == {f"{net}, {one}" for net in NETS for one in VARIANTS}
     assert (scores["split"] == "held_out").all()
-    plain = scores.query("embedding == 'musicnn' and clusterer == 'k-means'")
-    assert plain["ami"].item() == pytest.approx(1)
+    found = scores[scores["clusterer"] == "k-means"].set_index("embedding")["ami"]
+    assert found["MSD_musicnn, mean"] == pytest.approx(1)
+    assert found["MTT_vgg, wasserstein, unit length"] == pytest.approx(1)
+    assert found["MTT_vgg, mean"] < 0.5 and found["MSD_vgg, mean"] < 0.5
+    suggested = pd.read_csv(tmp_path / "scores-suggestions.csv")
+    assert set(suggested["embedding"]) == set(scores["embedding"])
+
+
+def test_features_of_one_net_are_not_enough(smoke, tmp_path):
+    features = tmp_path / "old.npz"
+    np.savez(features, key=["30 s of a.wav"], names=["tag"], features=np.ones((1, 9)))
+    done = musicnn(smoke.folder, "--features", features)
+    assert done.returncode == 1 and "lacks some of the nets" in done.stderr
 
 
 @pytest.mark.parametrize(
