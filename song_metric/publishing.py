@@ -28,7 +28,7 @@ from .runs import home, outputs
 SHARED = {  # what of each chapter README and results may show
     "04_evaluation": ("scores.csv", "*.md", "*.tex"),
     "05_visualization": ("*.png", "*.pdf"),
-    "06_playlists": ("suggestions.md", "paths.md"),
+    "06_playlists": ("suggestions.md", "hubs.md", "paths.md"),
     "07_geometry": ("geometry.png", "geometry.pdf"),
 }
 PUBLISHED = {  # where, by profile and source
