@@ -20,12 +20,16 @@ __all__ = [
     "channels",
     "Encoder",
     "Decoder",
+    "projection",
+    "Matcher",
     "convolutions",
     "dense",
     "Discriminator",
     "OtherPlayer",
+    "partners",
+    "matching_loss",
+    "match_pairs",
     "initialise",
-    "projection",
     "Game",
     "play_game",
     "discriminator_loss",
@@ -111,10 +115,8 @@ class GameSettings(BaseEstimator):
     dropout: float = 0.2  # in the discriminator
     noise: float = 0.5  # deviation of the noise on what it sees
     share: float = 1.0  # of each batch, with which the game is played; 0: no game
-    mismatch: float = 0.0  # weight of telling own codes from foreign ones
-    cooperate: bool = True
-    partner: bool = False  # the code of another example of the song makes the true pair
-    free_z: bool = False  # no spectral norm where the discriminator sees the code
+    mismatch: float = 0.0  # weight of the matcher, for which a foreign code is false
+    partner: bool = False  # a true pair has the code of another example of the song
     cycle: float = 0.0  # weight of the decoder's error
     agreement: float = 0.0  # its weight; it needs songs
     shift: float = 0.0  # under moves by so many bands,
@@ -225,6 +227,31 @@ class Decoder(nn.Module):
         return self.features(h.contiguous(memory_format=torch.channels_last))
 
 
+# %% ../nbs/03_ali.ipynb #03_ali-122
+def projection(dimension: int) -> nn.Module:
+    "The small net whose view of a code has to agree [Chen et al. 2020]."
+    return nn.Sequential(
+        nn.Linear(dimension, 2 * dimension),
+        nn.LeakyReLU(0.1),
+        nn.Linear(2 * dimension, dimension),
+    )
+
+
+class Matcher(nn.Module):
+    "Spectrograms `(n, 1, band, frame)` and codes `(m, latent_dim)` to logits `(n, m)` of all pairs."
+
+    def __init__(self, shape: Shape, settings: "GameSettings", temperature: float = 0.2):
+        super().__init__()
+        self.of_x = Encoder(shape, settings.latent_dim, settings.width)
+        self.of_z = projection(settings.latent_dim)
+        self.temperature = temperature
+        initialise(self)
+
+    def forward(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        views = normalize(self.of_x(x)[0], dim=1), normalize(self.of_z(z), dim=1)
+        return views[0] @ views[1].T / self.temperature
+
+
 # %% ../nbs/03_ali.ipynb #03_ali-014
 def convolutions(sizes: list[Shape], maps: list[int], dropout: float) -> list[nn.Module]:
     "The discriminator's convolutions, and the numbers that they end with side by side."
@@ -260,23 +287,20 @@ class Discriminator(nn.Module):
         self.of_x = nn.Sequential(*convolutions(sizes, maps, dropout), *block(flat))
         self.of_z = nn.Sequential(*block(latent_dim), *block(hidden))
         self.joint = nn.Sequential(*block(2 * hidden), *block(hidden), nn.Linear(hidden, 1))
-        free = list(self.of_z.modules()) if settings.free_z else []
         for layer in list(self.modules()):
-            if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer not in free:
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 spectral_norm(layer)
+        self.matcher = Matcher(shape, settings) if settings.mismatch else None
 
     def forward(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return self.judge(self.of_x(x), z)
-
-    def judge(self, seen: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        "Logits `(n,)` of pairs of what was `seen` of spectrograms, `of_x`, and codes."
-        return self.joint(torch.cat([seen, self.of_z(z)], dim=1)).float().squeeze(1)
+        return self.joint(torch.cat([self.of_x(x), self.of_z(z)], dim=1)).float().squeeze(1)
 
     def grid(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        "Logits `(example, code)` of every spectrogram with every code."
+        "Logits `(example, code)` of every spectrogram with every code, the matcher's among them."
         seen, known = self.of_x(x), self.of_z(z)
         every = seen.repeat_interleave(len(z), 0), known.repeat(len(x), 1)
-        return self.joint(torch.cat(every, dim=1)).float().view(len(x), len(z))
+        logits = self.joint(torch.cat(every, dim=1)).float().view(len(x), len(z))
+        return logits + self.matcher(x, z) if self.matcher else logits
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-017
@@ -296,6 +320,39 @@ class OtherPlayer(torch.autograd.Function):
         return gradient * per_pair.to(gradient.dtype), None, None
 
 
+# %% ../nbs/03_ali.ipynb #03_ali-123
+def partners(n: int, swapped: bool) -> torch.Tensor:
+    "Rows `(n,)` whose codes make true pairs with examples: their own, or half a batch apart."
+    own = torch.arange(n)
+    return own.roll(n // 2) if swapped else own
+
+
+def matching_loss(grid: torch.Tensor, paired: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of finding each example's true code among all, of logits `(example, code)`.
+
+    `paired` `(n,)`: rows that the codes are of; other codes of the same song are left out."""
+    at = torch.arange(len(grid), device=grid.device)
+    same = paired.to(grid.device)[:, None] == at
+    same.fill_diagonal_(False)
+    return cross_entropy(grid.masked_fill(same, -torch.inf), at)
+
+
+def match_pairs(
+    game: "Game", shown: torch.Tensor, z_hat: torch.Tensor, z: torch.Tensor, paired: torch.Tensor
+) -> torch.Tensor:
+    """The matcher's part of the logits of both players' pairs `(2 n,)`; it keeps `pairing_loss`.
+
+    Encoder and matcher both want true pairs to be found. The game's logits only teach matcher and
+    decoder: whether a pair matches is nothing that the encoder is to hide."""
+    matcher = game.discriminator.matcher
+    game.pairing_loss = matching_loss(matcher(shown[: len(z)], z_hat), paired)
+    matcher.eval()  # pairs of the game are judged one by one, by what is known of all
+    own, drawn = shown.chunk(2)
+    logits = [matcher(own, z_hat.detach()).diagonal(), matcher(drawn, z).diagonal()]
+    matcher.train(game.training)
+    return torch.cat(logits)
+
+
 # %% ../nbs/03_ali.ipynb #03_ali-090
 def initialise(nets: nn.Module) -> None:
     "Weights as He et al. [2015] have them, for leaky units; biases of zero."
@@ -304,15 +361,6 @@ def initialise(nets: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, a=0.1)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def projection(dimension: int) -> nn.Module:
-    "The small net whose view of a code has to agree [Chen et al. 2020]."
-    return nn.Sequential(
-        nn.Linear(dimension, 2 * dimension),
-        nn.LeakyReLU(0.1),
-        nn.Linear(2 * dimension, dimension),
-    )
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-018
@@ -329,9 +377,8 @@ class Game(nn.Module):
         self.cycle = settings.cycle > 0
         self.partner = settings.partner
         self.mismatch = settings.mismatch > 0
-        self.cooperate = settings.cooperate
         self.reconstructed = None
-        self.matched = None
+        self.pairing_loss = None
         self.encoder = Encoder(*sizes)
         self.decoder = Decoder(*sizes)
         initialise(self)
@@ -358,10 +405,8 @@ def play_game(game: Game, x: torch.Tensor, played: int | None = None) -> tuple[t
     means, log_deviation, _ = game.encoder(x)
     x = x[:played]
     mean = means[:played]
-    paired = torch.arange(len(means), device=x.device)
-    paired = (paired.roll(len(means) // 2) if game.partner else paired)[: len(x)]
-    z_hat = means[paired]
-    z_hat = z_hat + torch.randn_like(mean) * log_deviation[paired].exp()
+    paired = partners(len(means), game.partner)[: len(x)]
+    z_hat = means[paired] + torch.randn_like(mean) * log_deviation[paired].exp()
     z = torch.randn_like(mean)
     logits: dict[int, torch.Tensor] = {}
     # the encoder is not asked to be easy to draw
@@ -370,15 +415,12 @@ def play_game(game: Game, x: torch.Tensor, played: int | None = None) -> tuple[t
         drawn, game.reconstructed = drawn.chunk(2)
     x_tilde = OtherPlayer.apply(drawn, logits, -1)
     shown = torch.cat([x.to(x_tilde.dtype), x_tilde])
+    codes = torch.cat([OtherPlayer.apply(z_hat, logits, 1), z])
+    matched = match_pairs(game, shown, z_hat, z, paired) if game.mismatch else 0
     if game.training:
         shown = shown + game.noise * torch.randn_like(shown)
-    seen = game.discriminator.of_x(shown)
-    both = game.discriminator.judge(seen, torch.cat([OtherPlayer.apply(z_hat, logits, 1), z]))
+    both = game.discriminator(shown, codes) + matched
     logits[1], logits[-1] = both.detach().chunk(2)
-    if game.mismatch:
-        own = z_hat if game.cooperate else z_hat.detach()
-        both_codes = torch.cat([own, own.roll(1, 0)])
-        game.matched = game.discriminator.judge(seen[: len(x)].repeat(2, 1), both_codes).chunk(2)
     return *both.chunk(2), means
 
 
@@ -475,10 +517,7 @@ def batch_losses(
     if ali.agreement:
         losses["agreement_loss"] = nt_xent_loss(ali.game_.head(codes), songs)
     if ali.mismatch:
-        own, foreign = ali.game_.matched
-        losses["pairing_loss"] = (
-            softplus(foreign - own).mean() if ali.cooperate else softplus(foreign).mean()
-        )
+        losses["pairing_loss"] = ali.game_.pairing_loss
     if ali.cycle:
         losses["cycle_loss"] = mse_loss(ali.game_.reconstructed.float(), x[:played])
     return losses
@@ -640,7 +679,11 @@ def roughness(X: np.ndarray) -> float:
 @torch.no_grad()
 def judge(ali: ALIEmbedding, X: torch.Tensor, codes: torch.Tensor) -> np.ndarray:
     "The discriminator's logits `(n,)` of pairs of examples and codes."
-    return ali.game_.discriminator(standardise(ali, X), codes.to(ali.device_)).cpu().numpy()
+    x, z = standardise(ali, X), codes.to(ali.device_)
+    logits = ali.game_.discriminator(x, z)
+    if ali.game_.mismatch:
+        logits = logits + ali.game_.discriminator.matcher(x, z).diagonal()
+    return logits.cpu().numpy()
 
 
 @torch.no_grad()
