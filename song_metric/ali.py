@@ -18,6 +18,7 @@ __all__ = [
     "plan",
     "kernel",
     "channels",
+    "initialise",
     "Encoder",
     "Decoder",
     "projection",
@@ -25,11 +26,11 @@ __all__ = [
     "convolutions",
     "dense",
     "Discriminator",
+    "every_logit",
     "OtherPlayer",
     "partners",
     "matching_loss",
     "match_pairs",
-    "initialise",
     "Game",
     "play_game",
     "discriminator_loss",
@@ -44,6 +45,7 @@ __all__ = [
     "play_batch",
     "as_tensor",
     "song_numbers",
+    "needs_songs",
     "restored",
     "FittedGame",
     "encode",
@@ -110,23 +112,23 @@ HALF = [np.float32, np.float16]  # what is float16 stays so: it is half as large
 class GameSettings(BaseEstimator):
     "The parameters of ALI. Deviations are those of the data."
 
-    latent_dim: int = 64  # dimensions of the code
-    width: int = 16  # feature maps of the first convolution
+    latent_dim: int = 64  # of the code
+    width: int = 16  # of the first convolution
     dropout: float = 0.2  # in the discriminator
-    noise: float = 0.5  # deviation of the noise on what it sees
-    share: float = 1.0  # of each batch, with which the game is played; 0: no game
-    mismatch: float = 0.0  # weight of the matcher, for which a foreign code is false
-    partner: bool = False  # a true pair has the code of another example of the song
-    cycle: float = 0.0  # weight of the decoder's error
+    noise: float = 0.5  # on what it sees
+    share: float = 1.0  # of a batch plays; 0: no game
+    mismatch: float = 0.0  # the matcher's weight
+    partner: bool = False  # true: a code of the same song
+    cycle: float = 0.0  # the decoder's weight
     agreement: float = 0.0  # its weight; it needs songs
     shift: float = 0.0  # under moves by so many bands,
     curve: float = 0.0  # filters of this deviation,
     level: float = 0.0  # and levels of this one
     epochs: int = 20  # 0: nothing is learned
     batch_size: int = 128
-    batches: int | None = None  # in an epoch; None: one pass
+    batches: int | None = None  # None: one pass
     learning_rate: float = 2e-4  # Adam's step size
-    anneal: bool = False  # it falls to zero along half a cosine
+    anneal: bool = False  # half a cosine
     precision: str = "float32"  # or bfloat16
     random_state: int | np.random.RandomState | None = 0
     device: str = "auto"
@@ -173,6 +175,16 @@ def kernel(larger: Shape, smaller: Shape) -> dict:
 def channels(width: int, sizes: list[Shape]) -> list[int]:
     "Feature maps at each size of the plan: 1, width, 2, 4, 8 and then always 8 times the width."
     return [1] + [width * min(2**i, 8) for i in range(len(sizes) - 1)]
+
+
+# %% ../nbs/03_ali.ipynb #03_ali-090
+def initialise(nets: nn.Module) -> None:
+    "Weights as He et al. [2015] have them, for leaky units; biases of zero."
+    for layer in nets.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, a=0.1)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-010
@@ -295,12 +307,14 @@ class Discriminator(nn.Module):
     def forward(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return self.joint(torch.cat([self.of_x(x), self.of_z(z)], dim=1)).float().squeeze(1)
 
-    def grid(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        "Logits `(example, code)` of every spectrogram with every code, the matcher's among them."
-        seen, known = self.of_x(x), self.of_z(z)
-        every = seen.repeat_interleave(len(z), 0), known.repeat(len(x), 1)
-        logits = self.joint(torch.cat(every, dim=1)).float().view(len(x), len(z))
-        return logits + self.matcher(x, z) if self.matcher else logits
+
+# %% ../nbs/03_ali.ipynb #03_ali-130
+def every_logit(judge: Discriminator, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    "Logits `(example, code)` of every spectrogram with every code, the matcher's among them."
+    seen, known = judge.of_x(x), judge.of_z(z)
+    every = seen.repeat_interleave(len(z), 0), known.repeat(len(x), 1)
+    logits = judge.joint(torch.cat(every, dim=1)).float().view(len(x), len(z))
+    return logits + judge.matcher(x, z) if judge.matcher else logits
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-017
@@ -351,16 +365,6 @@ def match_pairs(
     logits = [matcher(own, z_hat.detach()).diagonal(), matcher(drawn, z).diagonal()]
     matcher.train(game.training)
     return torch.cat(logits)
-
-
-# %% ../nbs/03_ali.ipynb #03_ali-090
-def initialise(nets: nn.Module) -> None:
-    "Weights as He et al. [2015] have them, for leaky units; biases of zero."
-    for layer in nets.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            nn.init.kaiming_normal_(layer.weight, a=0.1)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-018
@@ -565,6 +569,13 @@ def song_numbers(songs: np.ndarray | None, n: int) -> np.ndarray:
     return numbers
 
 
+def needs_songs(settings: GameSettings) -> bool:
+    "Whether a training needs the song of each example; a `ValueError` where nothing is learned."
+    if settings.epochs and not settings.share and not settings.agreement:
+        raise ValueError("Without a game (share=0) and without agreement nothing is learned.")
+    return bool(settings.epochs and (settings.agreement or settings.partner))
+
+
 # %% ../nbs/03_ali.ipynb #03_ali-102
 def restored(kind: type, path: Path | str, device: str) -> "FittedGame":
     "A fitted estimator of a `kind`, from its file."
@@ -638,8 +649,7 @@ class ALIEmbedding(FittedGame):
         "Train on `X` `(example, band, frame)`; for agreement, `songs`: that of each."
         check_precision(self.precision)
         X = as_tensor(as_examples(X, HALF))
-        asked = (self.agreement or self.partner) and self.epochs
-        songs = song_numbers(songs, len(X)) if asked else None
+        songs = song_numbers(songs, len(X)) if needs_songs(self) else None
         scale = X.float().mean().item(), X.float().std().item() or 1.0
         with torch.random.fork_rng():
             self.start(tuple(X.shape[1:]), scale)
@@ -689,7 +699,8 @@ def judge(ali: ALIEmbedding, X: torch.Tensor, codes: torch.Tensor) -> np.ndarray
 @torch.no_grad()
 def judge_grid(ali: ALIEmbedding, X: torch.Tensor, codes: torch.Tensor) -> np.ndarray:
     "The discriminator's logits `(example, code)` of every example with every code."
-    return ali.game_.discriminator.grid(standardise(ali, X), codes.to(ali.device_)).cpu().numpy()
+    x, z = standardise(ali, X), codes.to(ali.device_)
+    return every_logit(ali.game_.discriminator, x, z).cpu().numpy()
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-117
