@@ -445,12 +445,13 @@ def best_scores(run: Path | str) -> list[dict]:
 
 # %% ../nbs/pages.ipynb #pages-016f
 def gather_scores(run: Path) -> dict:
-    "The verdict, the poster's table with its caption, and every row of `scores.csv`."
+    "The verdict, the poster's table with its caption, the ruler's, and every row of `scores.csv`."
     folder = run / "04_evaluation"
     return dict(
         verdict=markdown_file(folder / "verdict.md"),
         summary=markdown_file(folder / "summary.md"),
         caption=caption(run),
+        ruler=markdown_file(folder / "ruler.md"),
         all=csv_table(folder / "scores.csv", digits=4),
     )
 

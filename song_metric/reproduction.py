@@ -6,8 +6,11 @@
 __all__ = [
     "LIMIT",
     "LEAST_SPREAD",
+    "RULED",
     "HOW",
     "main_cells",
+    "ruler_cells",
+    "read_cells",
     "reproduce",
     "describe_furthest",
     "describe",
@@ -19,10 +22,12 @@ __all__ = [
 # %% ../nbs/reproduction.ipynb #reproduction-002
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .evaluation import select_view, spread
 from .files import atomic_write
+from .recipe import POOLING
 from .tables import HEADINGS, format_score, to_markdown
 
 # %% ../nbs/reproduction.ipynb #reproduction-004
@@ -44,15 +49,46 @@ def main_cells(scores: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(["embedding", "cell"])
 
 
+# %% ../nbs/reproduction.ipynb #reproduction-016
+RULED = {
+    ("k-means", "ami"): "excess AMI",
+    ("k-means", "one_song_ami"): "one song an artist",
+    ("none", "precision_at_10_others"): "P@10, other artists",
+    ("none", "map_others"): "MAP, other artists",
+}
+
+
+def ruler_cells(table: pd.DataFrame) -> pd.DataFrame:
+    "The cells of the ruler's table, `value` and `spread`, by embedding and cell."
+    cells = []
+    for row in table[table["pooling"] == POOLING].to_dict("records"):
+        heading = RULED.get((row["clusterer"], row["score"]))
+        if heading:
+            value = row["value"] if pd.isna(row["null"]) else row["excess"]
+            size = np.hypot(np.nan_to_num(row["training_std"]), row["seed_std"])
+            cells.append((row["embedding"], heading, value, max(size, LEAST_SPREAD)))
+    table = pd.DataFrame(cells, columns=["embedding", "cell", "value", "spread"])
+    return table.set_index(["embedding", "cell"])
+
+
+def read_cells(scores: Path) -> pd.DataFrame:
+    "The cells of a file of scores, and of the `ruler.csv` beside it, where there is one."
+    cells = main_cells(pd.read_csv(scores))
+    beside = Path(scores).with_name("ruler.csv")
+    if not beside.exists():
+        return cells
+    return pd.concat([cells, ruler_cells(pd.read_csv(beside))])
+
+
 # %% ../nbs/reproduction.ipynb #reproduction-006
 def reproduce(published: pd.DataFrame, yours: pd.DataFrame) -> pd.DataFrame:
-    """The main cells of two tables of scores side by side.
+    """The cells of two tables side by side, as `read_cells` has them.
 
     `published` with its `spread`, `yours`, and their difference in `spreads`; missing where one of
     the two has no such cell.
     """
-    theirs = main_cells(published).rename(columns={"value": "published"})
-    ours = main_cells(yours)["value"].rename("yours")
+    theirs = published.rename(columns={"value": "published"})
+    ours = yours["value"].rename("yours")
     order = [*theirs.index, *ours.index.difference(theirs.index, sort=False)]
     table = theirs.join(ours, how="outer", sort=False).loc[order]
     table["spreads"] = (table["yours"] - table["published"]) / table["spread"]
@@ -92,7 +128,7 @@ def describe(table: pd.DataFrame) -> str:
 # %% ../nbs/reproduction.ipynb #reproduction-010
 HOW = (
     "A cell's spread is its published deviation over training seeds and over the clusterer's, "
-    "together."
+    "together. First the poster's cells, then the ruler's."
 )
 
 
@@ -119,8 +155,8 @@ def format_comparison(table: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../nbs/reproduction.ipynb #reproduction-015
 def write_reproduction(published: Path, yours: Path, folder: Path) -> None:
-    "Compare two files of scores; write `reproduction.csv`, and `.md` for people, to a folder."
-    table = reproduce(pd.read_csv(published), pd.read_csv(yours))
+    "Compare two runs by their files of scores; write `reproduction.csv` and `.md` to a folder."
+    table = reproduce(read_cells(published), read_cells(yours))
     with atomic_write(Path(folder) / "reproduction.csv") as aside:
         table.round(6).to_csv(aside, index=False)
     with atomic_write(Path(folder) / "reproduction.md") as aside:

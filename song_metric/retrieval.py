@@ -14,12 +14,12 @@ __all__ = [
 ]
 
 # %% ../nbs/retrieval.ipynb #retrieval-002
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from .search import squared_distances
+from .ruler import squared_rows
 from .space import SongSpace
 from .tables import format_score
 
@@ -36,15 +36,15 @@ def score_ranking(hits: np.ndarray, k: int = 10) -> tuple[float, float, float]:
 
 # %% ../nbs/retrieval.ipynb #retrieval-022
 def rank_scores(
-    distances: np.ndarray, genres: np.ndarray, artists: np.ndarray | None = None
+    distances: Iterable[np.ndarray], genres: np.ndarray, artists: np.ndarray | None = None
 ) -> np.ndarray:
     """Precision at 10, average precision and reciprocal rank of each song `(song, 3)`.
 
-    By `distances` `(song, song)`. With `artists` (numbers, -1 for unknown), songs of one's own
-    artist are left out. NaN where a song has no other of its genre.
+    By `distances` `(song, song)`, row by row. With `artists` (numbers, -1 for unknown), songs of
+    one's own artist are left out. NaN where a song has no other of its genre.
     """
     genres = np.asarray(genres)
-    scores = np.empty((len(distances), 3))
+    scores = np.empty((len(genres), 3))
     for i, distance in enumerate(distances):
         asked = np.arange(len(distance)) != i
         if artists is not None and artists[i] >= 0:
@@ -59,7 +59,7 @@ def retrieval(
     vectors: np.ndarray, genres: np.ndarray, artists: np.ndarray | None = None
 ) -> np.ndarray:
     "`rank_scores` of songs `(song, 3)`, by the distances of their `vectors` `(song, dimension)`."
-    return rank_scores(squared_distances(vectors, vectors), genres, artists)
+    return rank_scores(squared_rows(vectors), genres, artists)
 
 
 # %% ../nbs/retrieval.ipynb #retrieval-006

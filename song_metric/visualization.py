@@ -18,6 +18,7 @@ __all__ = [
     "MEASURES",
     "CLUSTERERS",
     "POOLED",
+    "PANELS",
     "WIDTH",
     "MOST_HEIGHT",
     "MOST_WIDE",
@@ -33,6 +34,7 @@ __all__ = [
     "tidy_scores",
     "score_legend",
     "plot_scores",
+    "plot_ruler",
     "most_frequent",
     "choose_songs",
     "tsne_map",
@@ -264,6 +266,37 @@ def plot_scores(scores: pd.DataFrame) -> Figure:
             ax.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
         ax.set(xlim=(min(0, ax.get_xlim()[0]), None), ylim=limits)
     score_legend(fig)
+    return fig
+
+
+# %% ../nbs/05_visualization.ipynb #05_visualization-041
+PANELS = {  # heading → clusterer, score
+    "AMI, and what bands alone give it": ("k-means", "ami"),
+    "AMI of one song an artist": ("k-means", "one_song_ami"),
+    "P@10 among other artists": ("none", "precision_at_10_others"),
+}
+
+
+def plot_ruler(table: pd.DataFrame, pooling: str) -> Figure:
+    "Scores of the ruler's table under one pooling: a line an embedding, its null a hollow dot."
+    rows = table[table["pooling"] == pooling]
+    names = [plot_text(name, 24) for name in rows["embedding"].unique()[::-1]]
+    fig, axes = plt.subplots(
+        ncols=len(PANELS),
+        figsize=(9, 1.1 + 0.28 * len(names)),
+        sharey=True,
+        layout="constrained",
+    )
+    for ax, (heading, (clusterer, score)) in zip(axes, PANELS.items()):
+        part = rows[(rows["clusterer"] == clusterer) & (rows["score"] == score)][::-1]
+        ends = ["null", "value"] if score == "ami" else ["low", "high"]
+        ax.hlines(names, *part[ends].to_numpy().T, color=BLUE, lw=2)
+        ax.plot(part["value"], names, "o", color=BLUE)
+        if score == "ami":
+            ax.plot(part["null"], names, "o", mfc="white", mec="0.3")
+        ax.set(xlabel=heading, xlim=(min(0, ax.get_xlim()[0]), None))
+        ax.grid(axis="y", color="0.92")
+        ax.set_axisbelow(True)
     return fig
 
 
