@@ -353,6 +353,7 @@ def measure_view(
     return rows + [dict(clusterer="none", **m._asdict()) for m in measure_neighbours(ruler, turned)]
 
 
+# %% ../nbs/04_evaluation.ipynb #04_evaluation-025c
 def score_task(
     task: Task, labels: np.ndarray, seeds: list[int], ruler: Ruler | None = None
 ) -> Scored:

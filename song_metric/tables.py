@@ -158,6 +158,7 @@ def ruler_columns(part: pd.DataFrame, heading: str, which: str) -> pd.Series:
     return pd.Series(cells, index=part["embedding"], name=heading)
 
 
+# %% ../nbs/tables.ipynb #tables-052
 def ruler_summary(table: pd.DataFrame, pooling: str) -> pd.DataFrame:
     "The rows of `ruler_table` under one pooling, a row an embedding, as texts."
     rows = table[table["pooling"] == pooling].set_index(["clusterer", "score"])
