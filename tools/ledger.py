@@ -37,6 +37,7 @@ STARTS = 10  # of k-means
 DRAWS = 200  # of one song an artist
 LOOKS = 8  # parts of a training; a checkpoint ends each
 JUDGED = 512  # patches with which the game is judged
+NO_PAIRING = dict(pairing_auc=np.nan, share_of_pairing=np.nan)  # of what has no discriminator
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,13 @@ def scores_of(vectors: np.ndarray, corpus: Corpus) -> dict[str, float]:
 def pairing_of(net: ALIEmbedding, corpus: Corpus) -> dict[str, float]:
     "What the discriminator makes of pairs of patches and codes of songs held out."
     if not net.share or not net.history_:
-        return {}
+        return NO_PAIRING
     count, frames = corpus.held.sum() * corpus.examples.shape[1], net.shape_[1]
     drawn = np.random.default_rng(0).permutation(count)[:JUDGED]
     songs = np.flatnonzero(corpus.held)[drawn // corpus.examples.shape[1]]
     some = np.asarray(corpus.examples[songs, drawn % corpus.examples.shape[1]])
     health = game_health(net, cut_patches(some, frames)[:: some.shape[2] // frames], songs)
-    return {name: health[name] for name in ("pairing_auc", "share_of_pairing")}
+    return {name: health[name] for name in NO_PAIRING}
 
 
 class Stopwatch:
@@ -163,18 +164,18 @@ def trained_row(variant: Variant, seed: int, corpus: Corpus, checkpoint: Path) -
     heard = np.asarray(corpus.examples[corpus.held])
     codes = embedding.transform(heard.reshape(-1, *heard.shape[2:]))
     vectors = pool_songs(codes.reshape(*heard.shape[:2], *codes.shape[1:]), "directions")
-    seconds = sum(epoch["computed"] for epoch in net.history_)
+    seconds = round(sum(epoch["computed"] for epoch in net.history_))
     return dict(seconds=seconds, **scores_of(vectors, corpus), **pairing_of(net, corpus))
 
 
 def row_of_run(found: Embedding, seed: int, corpus: Corpus) -> dict:
     "What an embedding of the run's register cost, and its scores."
     vectors = pool_songs(found.load(corpus.run)[seed][corpus.held], "directions")
-    row = dict(seconds=found.seconds, **scores_of(vectors, corpus))
     weights = (corpus.run / found.files[seed]).with_suffix(".safetensors")
+    pairing = NO_PAIRING
     if weights.exists():
-        row |= pairing_of(ALIEmbedding.load(weights, device="cpu"), corpus)
-    return row
+        pairing = pairing_of(ALIEmbedding.load(weights, device="cpu"), corpus)
+    return dict(seconds=found.seconds, **scores_of(vectors, corpus), **pairing)
 
 
 def make_row(variant: Variant, seed: int, corpus: Corpus) -> dict | None:
