@@ -250,7 +250,7 @@ def projection(dimension: int) -> nn.Module:
 
 
 class Matcher(nn.Module):
-    "Spectrograms `(n, 1, band, frame)` and codes `(m, latent_dim)` to logits `(n, m)` of all pairs."
+    "Spectrograms `(n, 1, band, frame)` and codes `(m, latent_dim)` to logits `(n, m)` of pairs."
 
     def __init__(self, shape: Shape, settings: "GameSettings", temperature: float = 0.2):
         super().__init__()

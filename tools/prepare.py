@@ -1,6 +1,6 @@
 """After editing a notebook: export the module, clean the notebooks, and write README.md.
 
-The README is nbs/index.ipynb; results.ipynb and usage.ipynb are run, and keep their outputs.
+The README is nbs/index.ipynb; results, usage and the ledger are run, and keep their outputs.
 """
 
 import re
@@ -16,7 +16,7 @@ from nbdev.doclinks import nbdev_export
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "<!-- Made from nbs/index.ipynb by `make prepare`: edit the notebook. -->\n\n"
-KEPT = ("results.ipynb", "usage.ipynb")  # read with their outputs, which cost seconds
+KEPT = ("results.ipynb", "usage.ipynb", "experiments/ali.ipynb")  # outputs, which cost seconds
 
 
 def executed(path: Path) -> nbformat.NotebookNode:
