@@ -324,6 +324,7 @@ def rankings(vectors: np.ndarray) -> Iterator[np.ndarray]:
         yield order[order != song]
 
 
+# %% ../nbs/ruler.ipynb #ruler-029b
 def rank_without(hits: np.ndarray, parts: np.ndarray, count: int, k: int = 10) -> np.ndarray:
     """Precision at `k` and average precision with and without each part `(2, 1 + part)`.
 
