@@ -39,7 +39,7 @@ class Embedding:
     trainings: int = 1  # training seeds
     missing: str = ""  # why there are no codes, in words
     control: bool = False  # stands in tables to be compared with, and is not drawn as a map
-    family: str = ""  # "PCA" or "rival": a claim is held against the best
+    family: str = ""  # "PCA" or "rival": claims hold against its best
 
     @property
     def files(self) -> list[str]:
