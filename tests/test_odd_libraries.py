@@ -208,7 +208,7 @@ def test_any_folder_gives_a_run_its_name(tmp_path, name):
 
 
 def test_the_runs_of_the_demo_keep_their_names():
-    for profile in ("demo", "smoke", "recordings", "large"):
+    for profile in ("demo", "smoke", "recordings", "report"):
         assert make_plan(profile, root="runs").folder.name == profile
     assert (
         make_plan("demo", root="runs", overrides=dict(label="artist")).folder.name == "demo-artist"
