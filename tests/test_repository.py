@@ -80,7 +80,7 @@ def test_readme_is_short():
 
 
 def test_readme_has_the_published_numbers():
-    "Every row of its table stands so in figures/report/ruler.md; the claims are the published ones."
+    "Its table's rows stand so in figures/report/ruler.md; the claims are the published ones."
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = {line for line in text.splitlines() if line.startswith("|")}
     published = (ROOT / "figures/report/ruler.md").read_text(encoding="utf-8").splitlines()
