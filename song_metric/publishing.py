@@ -34,7 +34,7 @@ SHARED = {  # what of each chapter README and results may show
 PUBLISHED = {  # where, by profile and source
     ("demo", "demo"): "figures",
     ("recordings", "soundtracks"): "figures/recordings",
-    ("large", "demo"): "figures/large",
+    ("report", "demo"): "figures/report",
     ("poster", "demo"): "figures/poster",
 }
 SAME = {"workers", "source", "data"}  # who sets only these makes the published report
