@@ -457,4 +457,5 @@ def test_what_is_remembered_depends_on_the_code_that_decodes(monkeypatch):
     asked = []
     monkeypatch.setattr(known, "essence_sha256", lambda *modules: asked.extend(modules))
     known.looking_code(music.look_at)
-    assert asked == ["song_metric.audio", "song_metric.tags", "song_metric.sources.folder"]
+    decoding = ["song_metric.audio", "song_metric.synthesis"]
+    assert asked == [*decoding, "song_metric.tags", "song_metric.sources.folder"]
