@@ -73,7 +73,6 @@ import soxr
 
 from .files import RunError
 from .names import plain_text
-from .synthesis import MARK, RATE, render
 
 
 # %% ../nbs/audio.ipynb #audio-005
@@ -514,6 +513,8 @@ class RenderedSound(Stream):
     "A MIDI file that names its production, rendered; an `AudioError` where that cannot be done."
 
     def __init__(self, path: Path | str):
+        from song_metric.synthesis import RATE, render  # loads scipy.signal: a second
+
         self.path = path
         self.format = "MIDI"
         self.samplerate = RATE
@@ -532,6 +533,8 @@ class RenderedSound(Stream):
 
 def is_produced(path: Path | str) -> bool:
     "Whether a MIDI file names its production."
+    from song_metric.synthesis import MARK
+
     return MARK in file_start(path)
 
 

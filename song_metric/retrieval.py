@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from .ruler import squared_rows
+from .search import squared_rows
 from .space import SongSpace
 from .tables import format_score
 

@@ -6,7 +6,6 @@
 __all__ = [
     "PARTS",
     "FEW",
-    "BLOCK",
     "COVERED",
     "VIEW",
     "NUMBERS",
@@ -19,6 +18,7 @@ __all__ = [
     "Ruler",
     "why_no_ruler",
     "deal_all",
+    "one_song_each",
     "draw_songs",
     "make_ruler",
     "count_tables",
@@ -29,7 +29,6 @@ __all__ = [
     "average",
     "measure_groups",
     "measure_one_song",
-    "squared_rows",
     "rankings",
     "rank_without",
     "measure_neighbours",
@@ -56,7 +55,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from .search import squared_distances
+from .search import squared_rows
 
 # %% ../nbs/ruler.ipynb #ruler-005
 PARTS = 30  # at most so many: each costs as much as a score
@@ -97,14 +96,16 @@ def givers(order: np.ndarray, gone: np.ndarray) -> np.ndarray:
 def deal(
     labels: np.ndarray, artists: np.ndarray, giver: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    "The songs' labels `(song,)` when each artist has the list of its `giver` `(artist,)`."
+    """The songs' labels `(..., song)` when each artist has the list of its `giver` `(..., artist)`.
+
+    All givers find the lists in one order, which `rng` draws."""
     mixed = rng.permutation(len(labels))
     lists = mixed[np.argsort(artists[mixed], kind="stable")]  # songs, artist by artist
     count = np.bincount(artists)
     start = count.cumsum() - count
     place = np.empty(len(labels), dtype=int)
     place[lists] = np.arange(len(labels)) - np.repeat(start, count)
-    giver = giver[artists]
+    giver = giver[..., artists]
     return labels[lists[start[giver] + place % count[giver]]]
 
 
@@ -158,19 +159,23 @@ def deal_all(
     dealt[0] = labels
     for number in range(1, 1 + deals):
         order = rng.permutation(artists.max() + 1)
-        mix = int(rng.integers(2**32))
-        for part, gone in enumerate(left_out):
-            giver = givers(order, gone)
-            dealt[number, part] = deal(labels, artists, giver, np.random.default_rng(mix))
+        mix = np.random.default_rng(int(rng.integers(2**32)))
+        each = np.array([givers(order, gone) for gone in left_out])
+        dealt[number] = deal(labels, artists, each, mix)
     dealt[:, left_out[:, artists]] = -1
     return dealt
+
+
+def one_song_each(artists: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    "The position of a random song of each artist `(artist,)`."
+    mixed = rng.permutation(len(artists))
+    return mixed[np.unique(artists[mixed], return_index=True)[1]]
 
 
 def draw_songs(artists: np.ndarray, draws: int, seed: int) -> np.ndarray:
     "Positions `(draw, artist)` of one song of each artist, at random."
     rng = np.random.default_rng([seed, 2])
-    mixed = (rng.permutation(len(artists)) for _ in range(draws))
-    return np.array([order[np.unique(artists[order], return_index=True)[1]] for order in mixed])
+    return np.array([one_song_each(artists, rng) for _ in range(draws)])
 
 
 # %% ../nbs/ruler.ipynb #ruler-014
@@ -308,15 +313,6 @@ def measure_one_song(ruler: Ruler, vectors: np.ndarray) -> Measure:
 
 
 # %% ../nbs/ruler.ipynb #ruler-029
-BLOCK = 256  # songs that ask at a time
-
-
-def squared_rows(vectors: np.ndarray) -> Iterator[np.ndarray]:
-    "Squared distances `(song,)` of each of `vectors` `(song, dimension)` to all, in float64."
-    for start in range(0, len(vectors), BLOCK):
-        yield from squared_distances(vectors[start : start + BLOCK], vectors)
-
-
 def rankings(vectors: np.ndarray) -> Iterator[np.ndarray]:
     "For each of `vectors` `(song, dimension)` the positions of all others, nearest first."
     for song, squared in enumerate(squared_rows(vectors)):

@@ -6,6 +6,7 @@
 __all__ = [
     "SPARE",
     "Found",
+    "BLOCK",
     "CELL_SONGS",
     "MEASURED",
     "RECALL",
@@ -14,6 +15,7 @@ __all__ = [
     "squared_distances",
     "measure",
     "exact_search",
+    "squared_rows",
     "recall_of",
     "build_index",
     "NearestVectors",
@@ -21,6 +23,7 @@ __all__ = [
 ]
 
 # %% ../nbs/search.ipynb #search-002
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -55,6 +58,16 @@ def exact_search(vectors: np.ndarray, squares: np.ndarray, point: np.ndarray, k:
     if k + SPARE < len(vectors):
         near = np.argpartition(score, k + SPARE - 1)[: k + SPARE]
     return measure(vectors, np.asarray(point, np.float64), near, k)
+
+
+# %% ../nbs/search.ipynb #search-021
+BLOCK = 256  # vectors whose distances to all are measured at a time
+
+
+def squared_rows(vectors: np.ndarray) -> Iterator[np.ndarray]:
+    "Squared distances `(song,)` of each of `vectors` `(song, dimension)` to all, in float64."
+    for start in range(0, len(vectors), BLOCK):
+        yield from squared_distances(vectors[start : start + BLOCK], vectors)
 
 
 # %% ../nbs/search.ipynb #search-007

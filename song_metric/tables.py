@@ -301,13 +301,13 @@ def verdict(
     agreed = contrast(measured, OURS, "mean", ["PCA"], "mean")
     fair = contrast(measured, OURS, pooling, rivals)
     pairs = (plain, "ALI", "PCA"), (agreed, OURS, "PCA"), (fair, OURS, BEST)
-    level = " ".join(filter(None, [not_shown(*pair) for pair in pairs]))
+    level = filter(None, [not_shown(*pair) for pair in pairs])
     return "\n\n".join(
         [
             f"**The poster's model.** {claim(*pairs[0])} {model}",
             f"**The poster's claim, with agreement.** {claim(*pairs[1])} {ours}",
             f"**The fair claim.** {claim(*pairs[2])} {fair_margin(fair)}",
-            f"**What is not shown.** {level} {ALWAYS}".replace("  ", " "),
+            " ".join(["**What is not shown.**", *level, ALWAYS]),
         ]
     )
 

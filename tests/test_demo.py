@@ -52,16 +52,21 @@ def compose():
     return module
 
 
-def small_corpus(folder, index, rows):
-    "A corpus of some of the songs, as compose.py would write it."
+def write_corpus(folder, index, songs):
+    "A corpus of `songs`, {song_id: MIDI file}, as compose.py would write it."
     folder.mkdir(exist_ok=True)
-    part = index.iloc[rows]
-    part.to_csv(folder / "songs.csv", index=False)
+    index.to_csv(folder / "songs.csv", index=False)
     with tarfile.open(folder / "midi.tar.xz", "w:xz") as archive:
-        for song_id, data in demo.read_midi(CORPUS, part).items():
+        for song_id, data in songs.items():
             info = tarfile.TarInfo(f"{song_id}.mid")
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
+
+
+def small_corpus(folder, index, rows):
+    "A corpus of some of the songs."
+    part = index.iloc[rows]
+    write_corpus(folder, part, demo.read_midi(CORPUS, part))
     return part
 
 
@@ -219,12 +224,7 @@ def produced(compose, tmp_path_factory):
         songs[song_id] = head + event + midi[start + 8 :]
     index["sha256"] = [hashlib.sha256(midi).hexdigest() for midi in songs.values()]
     index["production"] = json.dumps(facts)
-    index.to_csv(folder / "songs.csv", index=False)
-    with tarfile.open(folder / "midi.tar.xz", "w:xz") as archive:
-        for name, midi in zip(index["file"], songs.values()):
-            info = tarfile.TarInfo(name)
-            info.size = len(midi)
-            archive.addfile(info, io.BytesIO(midi))
+    write_corpus(folder, index, songs)
     return folder
 
 

@@ -28,6 +28,7 @@ from song_metric.metric import Patches, cut_patches, pool_songs
 from song_metric.names import same_name
 from song_metric.register import Embedding, registered
 from song_metric.retrieval import retrieval
+from song_metric.ruler import one_song_each
 from song_metric.runs import cache_home, read_artifact
 from song_metric.spectrograms import load_examples
 
@@ -93,12 +94,6 @@ def ami(vectors: np.ndarray, genres: np.ndarray, starts: int) -> float:
     means = KMeans(len(set(genres)), n_init=1)
     found = [means.set_params(random_state=start).fit_predict(vectors) for start in range(starts)]
     return float(np.mean([adjusted_mutual_info_score(genres, groups) for groups in found]))
-
-
-def one_song_each(artists: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    "A random song of each artist."
-    mixed = rng.permutation(len(artists))
-    return mixed[np.unique(artists[mixed], return_index=True)[1]]
 
 
 def scores_of(vectors: np.ndarray, corpus: Corpus) -> dict[str, float]:

@@ -314,15 +314,17 @@ def unpack_songs(songs: pd.DataFrame, corpus: Path, root: Path) -> list[Path]:
     folder = cache_folder(root, fonts_of(songs)) / "midi"
     folder.mkdir(exist_ok=True)
     paths = []
-    for song_id, midi in read_midi(corpus, songs).items():
-        if production_of(midi) is None:
+    midi = read_midi(corpus, songs)
+    for song in songs.itertuples():
+        content = midi[song.song_id]
+        if production_of(content) is None:
             raise RunError(
-                f"The song {song_id} names no production, and so its sound has to be kept: "
+                f"The song {song.song_id} names no production, and so its sound has to be kept: "
                 "set keep_sound to true, or compose the corpus with --production."
             )
-        path = folder / f"{hashlib.sha256(midi).hexdigest()[:32]}.mid"
-        if not path.exists() or path.read_bytes() != midi:
-            path.write_bytes(midi)
+        path = (folder / cache_name(song)).with_suffix(".mid")
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
         paths.append(path)
     return paths
 
