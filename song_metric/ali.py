@@ -5,7 +5,6 @@
 # %% auto #0
 __all__ = [
     "Shape",
-    "PASSING",
     "HALF",
     "GRID",
     "ACTIVE",
@@ -65,7 +64,6 @@ __all__ = [
 # %% ../nbs/03_ali.ipynb #03_ali-003
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,6 +88,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from song_metric.training import (
     Trainer,
+    TrainingSettings,
     check_precision,
     load_state,
     pick_device,
@@ -103,13 +102,12 @@ from .metric import ExampleTransformer, as_examples, transform_in_parts
 
 # %% ../nbs/03_ali.ipynb #03_ali-104
 Shape = tuple[int, int]  # bands and frames of an example
-PASSING = "device", "checkpoint", "callback", "progress"  # results do not depend on them
 HALF = [np.float32, np.float16]  # what is float16 stays so: it is half as large
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-094
 @dataclass(eq=False, repr=False)
-class GameSettings(BaseEstimator):
+class GameSettings(TrainingSettings):
     "The parameters of ALI. Deviations are those of the data."
 
     latent_dim: int = 64  # of the code
@@ -124,22 +122,7 @@ class GameSettings(BaseEstimator):
     shift: float = 0.0  # under moves by so many bands,
     curve: float = 0.0  # filters of this deviation,
     level: float = 0.0  # and levels of this one
-    epochs: int = 20  # 0: nothing is learned
-    batch_size: int = 128
-    batches: int | None = None  # None: one pass
-    learning_rate: float = 2e-4  # Adam's step size
-    anneal: bool = False  # half a cosine
     precision: str = "float32"  # or bfloat16
-    random_state: int | np.random.RandomState | None = 0
-    device: str = "auto"
-    checkpoint: Path | str | None = None  # to go on from
-    callback: Callable | None = None  # more numbers
-    progress: bool = True
-
-    def settings(self) -> dict:
-        "What results depend on, as JSON would hold it."
-        kept = {name: v for name, v in self.get_params().items() if name not in PASSING}
-        return kept | dict(random_state=getattr(self, "seed_", self.random_state))
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-006
@@ -602,11 +585,14 @@ class FittedGame(ExampleTransformer, GameSettings):
         self.history_: list[dict] = []
         self._remember(shape)
 
+    def facts(self) -> dict:
+        "What the nets were made with, as JSON would hold it."
+        return dict(settings=self.settings(), shape=self.shape_, scale=self.scale_)
+
     def save(self, path: Path | str, **facts: Any) -> None:
         "Write weights, settings, history and JSON `facts` to one safetensors file."
         check_is_fitted(self, "game_")
-        known = dict(settings=self.settings(), shape=self.shape_, scale=self.scale_)
-        save_state(path, self.game_, **known, history=self.history_, **facts)
+        save_state(path, self.game_, **self.facts(), history=self.history_, **facts)
 
     def play(self, examples: torch.Tensor, songs: np.ndarray | None) -> tuple:
         "What the nets minimise of a batch `(n, band, frame)`, and its losses by name."

@@ -9,6 +9,7 @@ __all__ = [
     "PCAEmbedding",
     "cepstral_statistics",
     "MFCCStatistics",
+    "matrix_logarithms",
     "log_covariance",
     "standardised",
     "unit_length",
@@ -127,6 +128,15 @@ class MFCCStatistics(ExampleTransformer):
 FLOOR = 1e-6  # of a covariance's eigenvalues, as a share of their sum
 
 
+def matrix_logarithms(covariances: np.ndarray) -> np.ndarray:
+    "Upper triangles `(n, d * (d + 1) / 2)` of the logarithms of covariances `(n, d, d)`."
+    size, direction = np.linalg.eigh(covariances)
+    floor = FLOOR * size.sum(axis=1, keepdims=True) + 1e-12
+    size = np.log(np.maximum(size, floor))
+    logarithms = (direction * size[:, None]) @ direction.transpose(0, 2, 1)
+    return logarithms[:, *np.triu_indices(size.shape[1])]
+
+
 def log_covariance(X: np.ndarray, n_mfcc: int = 13) -> np.ndarray:
     """Mean, and matrix logarithm of the covariance, of cepstral coefficients over all frames.
 
@@ -135,10 +145,8 @@ def log_covariance(X: np.ndarray, n_mfcc: int = 13) -> np.ndarray:
     """
     cepstra = dct(as_examples(X, np.float64), axis=1, norm="ortho")[:, :n_mfcc]
     frames = cepstra.transpose(0, 2, 1).reshape(-1, cepstra.shape[1])
-    size, direction = np.linalg.eigh(np.cov(frames.T))
-    size = np.log(np.maximum(size, FLOOR * size.sum() + 1e-12))
-    logarithm = (direction * size) @ direction.T
-    return np.concatenate([frames.mean(axis=0), logarithm[np.triu_indices(len(size))]])
+    (logarithm,) = matrix_logarithms(np.cov(frames.T)[None])
+    return np.concatenate([frames.mean(axis=0), logarithm])
 
 
 # %% ../nbs/02_baselines.ipynb #02_baselines-051

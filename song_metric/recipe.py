@@ -17,8 +17,8 @@ from .spectrograms import SpectrogramSettings, load_settings
 
 # %% ../nbs/recipe.ipynb #recipe-004
 Run = Chapter | Path | str  # the chapter that reads, or the run's folder
-CODES = "03_ali/ali_agreement.npy"  # chapter and file of a run
-ENCODER = "03_ali/ali_agreement.safetensors"  # what made those codes
+CODES = "03_ali/texture.npy"  # chapter and file of a run
+ENCODER = "03_ali/texture.safetensors"  # what made those codes
 POOLING = "directions"
 
 

@@ -5,9 +5,11 @@
 # %% auto #0
 __all__ = [
     "PRECISIONS",
+    "PASSING",
     "check_precision",
     "pick_device",
     "seed_of",
+    "TrainingSettings",
     "song_pairs",
     "epoch_batches",
     "save_state",
@@ -26,7 +28,8 @@ __all__ = [
 
 # %% ../nbs/training.ipynb #training-002
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -35,6 +38,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import nn
 from torch.optim import Optimizer
@@ -65,6 +69,31 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
     if isinstance(random_state, (int, np.integer)):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
+
+
+# %% ../nbs/training.ipynb #training-031
+PASSING = "device", "checkpoint", "callback", "progress"  # results do not depend on them
+
+
+@dataclass(eq=False, repr=False)
+class TrainingSettings(BaseEstimator):
+    "The parameters of a training."
+
+    epochs: int = 20  # 0: nothing is learned
+    batch_size: int = 128
+    batches: int | None = None  # None: one pass
+    learning_rate: float = 2e-4  # Adam's step size
+    anneal: bool = False  # half a cosine
+    random_state: int | np.random.RandomState | None = 0
+    device: str = "auto"
+    checkpoint: Path | str | None = None  # to go on from
+    callback: Callable | None = None  # more numbers
+    progress: bool = True
+
+    def settings(self) -> dict:
+        "What results depend on, as JSON would hold it."
+        kept = {name: v for name, v in self.get_params().items() if name not in PASSING}
+        return kept | dict(random_state=getattr(self, "seed_", self.random_state))
 
 
 # %% ../nbs/training.ipynb #training-007
@@ -238,12 +267,11 @@ def train_epochs(trainer: Trainer) -> None:
     The embedding's `history_` gets a dict for each: its losses, what the `callback` found, and the
     seconds it took."""
     ali = trainer.embedding
-    facts = dict(settings=ali.settings(), shape=ali.shape_, scale=ali.scale_)
-    facts["examples"] = len(trainer.data)
+    facts = ali.facts() | dict(examples=len(trainer.data))
     ali.history_ = resume(ali.checkpoint, ali.game_, trainer.optimizers, facts)
     todo = range(len(ali.history_), ali.epochs)
     bar = dict(initial=todo.start, total=ali.epochs, disable=not (ali.progress and todo))
-    for epoch in tqdm(todo, desc="training ALI", unit="epoch", mininterval=1, **bar):
+    for epoch in tqdm(todo, desc="training", unit="epoch", mininterval=1, **bar):
         start = perf_counter()
         losses = trainer.train_epoch(epoch)
         seconds = perf_counter() - start

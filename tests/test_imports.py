@@ -31,8 +31,8 @@ STORY = {  # a chapter, and the module that its notebook exports
     "07_geometry": "geometry",
 }
 TRAINED = """
-    ali audio catalog metric names register seen sources._base spectrograms store synthesis tags
-    training
+    ali audio baselines catalog metric names register seen sources._base spectrograms store
+    synthesis tags texture training
 """.split()  # what the nets are trained again for, beside the cells of their chapter
 
 

@@ -32,7 +32,7 @@ PAPERS = (
 SHOWN = (".png", ".csv")  # of figures/, what pages show and link
 ROOMS = {  # the notebooks beside the chapters, in the order in which they are read
     "Sound and songs": "audio synthesis names tags seen downloads data",
-    "From a song to a point": "metric players encoder splits training register store",
+    "From a song to a point": "metric players texture encoder splits training register store",
     "Scores": "ruler retrieval hubs tables reproduction",
     "The space": "search lookup points recipe growing saving space playlist_files listening map",
     "A report": "files runs workers chapters essence changes plans kernels report publishing",
