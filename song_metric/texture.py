@@ -248,7 +248,7 @@ class TextureEmbedding(FittedTexture):
     "Codes `(example, latent_dim)` in which the texture of a song agrees with itself."
 
     def fit(self, X: np.ndarray, y: None = None, songs: np.ndarray | None = None) -> Self:
-        "Train on `(example, band, frame)`; `songs`: that of each."
+        "Train on `X` `(example, band, frame)` of `songs`."
         X = as_examples(X, HALF)
         songs = song_numbers(songs, len(X))
         statistics = texture_statistics(X)
