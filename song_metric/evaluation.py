@@ -47,11 +47,12 @@ __all__ = [
 # %% ../nbs/04_evaluation.ipynb #04_evaluation-003
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Memory, Parallel, delayed, effective_n_jobs
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
@@ -379,10 +380,14 @@ def run_tasks(
     seeds: list[int],
     workers: int,
     ruler: Ruler | None = None,
+    kept: Path | None = None,
 ) -> Scored:
-    "The rows of all tasks; the longest begin first."
+    """The rows of all tasks; the longest begin first.
+
+    What was scored is `kept` in a folder until the caller removes it, and taken from there."""
+    score = Memory(kept, verbose=0).cache(score_task)
     tasks = sorted(tasks, key=lambda task: -task.view.vectors.size)
-    jobs = (delayed(score_task)(task, labels, seeds, ruler) for task in tasks)
+    jobs = (delayed(score)(task, labels, seeds, ruler) for task in tasks)
     found = Parallel(effective_n_jobs(workers or -1), return_as="generator")(jobs)
     rows = Scored([], [])
     for one in tqdm(found, total=len(tasks), desc="scoring", unit="view", mininterval=1):

@@ -116,6 +116,19 @@ def test_recipe_as_a_command(index, tmp_path):
     assert set(made["sha256"]) <= set(index["sha256"])
 
 
+def test_composing_goes_on_where_it_was(compose, tmp_path, monkeypatch):
+    songs = compose.corpus(5, artists=2, genres=1)
+    folder = compose.kept_folder(tmp_path, seed=1, produced=True)
+    folder.mkdir()
+    assert folder != compose.kept_folder(tmp_path, seed=2, produced=True)
+    monkeypatch.setattr(compose, "compose", lambda *song: (dict(song_id=str(song[:3])), b"MThd"))
+    first = compose.batch(songs, folder)
+    monkeypatch.setattr(compose, "compose", None)
+    assert compose.batch(songs, folder) == first and len(first) == 5
+    with pytest.raises(TypeError):
+        compose.batch(songs[:3], folder)
+
+
 @needs_mma
 def test_recipe_is_loud_when_mma_fails(compose, tmp_path):
     with pytest.raises(RuntimeError, match="mma failed"):

@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from song_metric.ali import ALIEmbedding
 from song_metric.baselines import MFCCStatistics, PCAEmbedding, RawEmbedding
 from song_metric.metric import Patches
+from song_metric.texture import TextureStatistics
 
 BANDS, FRAMES = 4, 4  # of a feature
 SHAPE = "its message tells the shapes of examples, where a table has features"
@@ -67,6 +68,10 @@ class MFCCOfTables(OfTables, MFCCStatistics):
     pass
 
 
+class TextureOfTables(OfTables, TextureStatistics):
+    pass
+
+
 class PatchesOfTables(OfTables, Patches):
     "One patch an example, so that the codes are a table, too."
 
@@ -83,6 +88,7 @@ ESTIMATORS = [
     RawOfTables(),
     PCAOfTables(n_components=2),
     MFCCOfTables(n_mfcc=2),
+    TextureOfTables(),
     PatchesOfTables(PCAEmbedding(2), frames=FRAMES),
     ALIOfTables(**TINY),
 ]
@@ -109,6 +115,7 @@ def test_scikit_learns_checks(estimator, check):
         RawEmbedding(),
         PCAEmbedding(2),
         MFCCStatistics(2),
+        TextureStatistics(),
         Patches(PCAEmbedding(2), 4),
         ALIEmbedding(**TINY),
     ],

@@ -10,7 +10,8 @@ It writes `songs.csv` (one row a song) and `midi.tar.xz` (one MIDI file a song, 
 each) to the folder `--out`, and needs mma (Debian and Ubuntu: `apt install mma`; version 21.09 made
 the corpus that ships) with the Python packages mido and tqdm. A song depends only on the corpus
 seed, its genre, its artist's index and its number: a larger corpus contains the smaller one, song
-for song. Corpora of different seeds have no song and no band in common.
+for song. Corpora of different seeds have no song and no band in common. Stopped and started again,
+it goes on.
 
 How a song is made: an artist is a band, drawn once: its grooves (some borrowed from a neighbouring
 genre), the sound of each of its players, its mix, its tempo range, its way of building melodies. A
@@ -1439,9 +1440,25 @@ def set_seed(seed):
     CORPUS_SEED = seed
 
 
-def batch(songs, produced=False):
+def kept_folder(out, seed, produced):
+    "Where songs wait until all are composed: another one for another recipe, seed or way."
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    return out / f".composed-{recipe}-{seed}-{'produced' if produced else 'plain'}"
+
+
+def batch(songs, folder, produced=False):
+    "Songs as rows and MIDI files: those that an interrupted call left in `folder`, or new ones."
+    (genre, artist, number), last = songs[0], songs[-1]
+    path = folder / f"{genre}-{artist}-{number}-{last[1]}-{last[2]}.json"
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return [(row, bytes.fromhex(data)) for row, data in kept]
     with tempfile.TemporaryDirectory() as workdir:
-        return [compose(*song, workdir, produced) for song in songs]
+        composed = [compose(*song, workdir, produced) for song in songs]
+    aside = path.with_suffix(".part")
+    aside.write_text(json.dumps([(row, data.hex()) for row, data in composed]), encoding="utf-8")
+    os.replace(aside, path)
+    return composed
 
 
 def main(argv=None):
@@ -1472,7 +1489,8 @@ def main(argv=None):
     from tqdm import tqdm
 
     songs, out = corpus(a.songs_per_genre, a.artists, a.genres), Path(a.out)
-    out.mkdir(parents=True, exist_ok=True)
+    folder = kept_folder(out, a.seed, a.production)
+    folder.mkdir(parents=True, exist_ok=True)
     rows, part = [], out / "midi.tar.xz.part"
     with (
         ProcessPoolExecutor(a.workers or None, initializer=set_seed, initargs=[a.seed]) as pool,
@@ -1482,7 +1500,7 @@ def main(argv=None):
         ) as bar,
     ):
         parts = [songs[i : i + 5] for i in range(0, len(songs), 5)]
-        for done in pool.map(partial(batch, produced=a.production), parts):
+        for done in pool.map(partial(batch, folder=folder, produced=a.production), parts):
             for row, data in done:
                 info = tarfile.TarInfo(row["file"])
                 info.size, info.mode = len(data), 0o644
@@ -1494,6 +1512,7 @@ def main(argv=None):
         w = csv.DictWriter(f, columns, lineterminator="\n")
         w.writeheader(), w.writerows(rows)
     os.replace(part, out / "midi.tar.xz"), os.replace(out / "songs.csv.part", out / "songs.csv")
+    shutil.rmtree(folder)
     archive = out / "midi.tar.xz"
     size = f"{archive.stat().st_size / 1e6:.1f} MB"
     print(f"{len(rows)} songs: {out / 'songs.csv'}, {archive} ({size})")
