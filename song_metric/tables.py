@@ -225,6 +225,7 @@ def name_scores(cells: pd.DataFrame, numbers: bool = True) -> str:
 def claim(cells: pd.DataFrame, embedding: str, other: str) -> str:
     "One sentence on a `contrast`: in which scores one outperforms the other, and in which not."
     ahead, behind = cells[cells["low"] > 0], cells[cells["high"] < 0]
+    embedding = embedding[:1].upper() + embedding[1:]
     if len(ahead) == len(cells):
         large = (cells.loc[CLUSTERED, "ratio"] >= LARGE_MARGIN).all()
         margin = " by a large margin" if large else ""
