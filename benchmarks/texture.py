@@ -9,6 +9,7 @@ unit length.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ import torch
 from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
-from song_metric.evaluation import cluster
+from song_metric.evaluation import cluster, measure_view
 from song_metric.metric import pool_songs
 from song_metric.names import same_name
 from song_metric.recipe import POOLING
-from song_metric.ruler import make_ruler, measure_groups, measure_neighbours, measure_one_song
+from song_metric.ruler import Ruler, make_ruler
 from song_metric.runs import home
 from song_metric.spectrograms import load_examples
 from song_metric.texture import TextureEmbedding, TextureStatistics
@@ -55,13 +56,11 @@ def variants() -> dict[str, BaseEstimator]:
     }
 
 
-def measure(vectors: np.ndarray, genres: np.ndarray, artists: np.ndarray) -> dict[str, float]:
-    "The four scores of one vector a song."
-    ruler = make_ruler(genres, artists)
-    groups = np.array([cluster(vectors, len(set(genres)), "k-means", seed) for seed in range(5)])
-    found = measure_groups(ruler, groups)
-    found += [measure_one_song(ruler, vectors), *measure_neighbours(ruler, vectors)]
-    return {SCORES[one.score]: one.kept[0] for one in found if one.score in SCORES}
+def measure(vectors: np.ndarray, ruler: Ruler, genres: int) -> dict[str, float]:
+    "The four scores of one vector a song, by clusterings into so many genres."
+    groups = np.array([cluster(vectors, genres, "k-means", seed) for seed in range(5)])
+    found = measure_view(ruler, vectors, {"k-means": groups})
+    return {SCORES[row["score"]]: row["kept"][0] for row in found if row["score"] in SCORES}
 
 
 def main() -> None:
@@ -74,18 +73,19 @@ def main() -> None:
     held = pd.read_csv(run / "02_baselines" / "split.csv")["held_out"].to_numpy()
     genres = songs["genre"].to_numpy()[held]
     artists = songs["artist"].map(same_name).to_numpy()[held]
+    score = partial(measure, ruler=make_ruler(genres, artists), genres=len(set(genres)))
     fitted = examples[~held].reshape(-1, *examples.shape[2:])
     heard = examples[held].reshape(-1, *examples.shape[2:])
     of_song = np.repeat(np.flatnonzero(~held), examples.shape[1])
     rows = {}
     for name, file in RIVALS.items():
         codes = np.load(run / "02_baselines" / f"{file}.npy", mmap_mode="r")
-        rows[name] = measure(pool_songs(codes[held], POOLING), genres, artists)
+        rows[name] = score(pool_songs(codes[held], POOLING))
     for name, estimator in tqdm(variants().items(), desc="texture"):
         learns = isinstance(estimator, TextureEmbedding)
         estimator.fit(fitted, **dict(songs=of_song) if learns else {})
         codes = estimator.transform(heard).reshape(held.sum(), examples.shape[1], -1)
-        rows[name] = measure(pool_songs(codes, POOLING), genres, artists)
+        rows[name] = score(pool_songs(codes, POOLING))
     table = pd.DataFrame(rows).T.rename_axis("embedding").round(4)
     table.to_csv(home() / "nbs" / "experiments" / "texture.csv")
     print(table)

@@ -45,7 +45,6 @@ __all__ = [
     "as_tensor",
     "song_numbers",
     "needs_songs",
-    "restored",
     "FittedGame",
     "encode",
     "decode",
@@ -87,18 +86,14 @@ from torch.nn.functional import (
 from torch.nn.utils.parametrizations import spectral_norm
 
 from song_metric.training import (
+    TrainedNets,
     Trainer,
     TrainingSettings,
     check_precision,
-    load_state,
-    pick_device,
-    restore,
-    save_state,
-    seed_of,
     train_epochs,
 )
 
-from .metric import ExampleTransformer, as_examples, transform_in_parts
+from .metric import as_examples, transform_in_parts
 
 # %% ../nbs/03_ali.ipynb #03_ali-104
 Shape = tuple[int, int]  # bands and frames of an example
@@ -559,49 +554,19 @@ def needs_songs(settings: GameSettings) -> bool:
     return bool(settings.epochs and (settings.agreement or settings.partner))
 
 
-# %% ../nbs/03_ali.ipynb #03_ali-102
-def restored(kind: type, path: Path | str, device: str) -> "FittedGame":
-    "A fitted estimator of a `kind`, from its file."
-    tensors, facts = load_state(path)
-    ali = kind(**facts["settings"], device=device)
-    with torch.random.fork_rng():
-        ali.start(tuple(facts["shape"]), tuple(facts["scale"]))
-    restore(ali.game_, [], tensors)
-    ali.history_ = facts["history"]
-    return ali
-
-
 # %% ../nbs/03_ali.ipynb #03_ali-098
-class FittedGame(ExampleTransformer, GameSettings):
-    "Nets with their settings: `game_`, `history_`, `shape_`, `scale_`, `seed_` and `device_`."
+class FittedGame(TrainedNets, GameSettings):
+    "Nets with their settings; beside what all have, `scale_`: mean and deviation of the data."
 
-    def start(self, shape: Shape, scale: tuple[float, float]) -> None:
-        "Nets that have learned nothing, for examples of a shape, with this mean and deviation."
-        self.seed_ = seed_of(self.random_state)
-        self.device_ = pick_device(self.device)
-        torch.manual_seed(self.seed_)
-        self.game_ = Game(shape, self).to(self.device_, memory_format=torch.channels_last)
-        self.scale_ = scale
-        self.history_: list[dict] = []
-        self._remember(shape)
+    made_for = "shape", "scale"
 
-    def facts(self) -> dict:
-        "What the nets were made with, as JSON would hold it."
-        return dict(settings=self.settings(), shape=self.shape_, scale=self.scale_)
-
-    def save(self, path: Path | str, **facts: Any) -> None:
-        "Write weights, settings, history and JSON `facts` to one safetensors file."
-        check_is_fitted(self, "game_")
-        save_state(path, self.game_, **self.facts(), history=self.history_, **facts)
+    def build(self) -> Game:
+        "Nets that have learned nothing."
+        return Game(self.shape_, self).to(self.device_, memory_format=torch.channels_last)
 
     def play(self, examples: torch.Tensor, songs: np.ndarray | None) -> tuple:
         "What the nets minimise of a batch `(n, band, frame)`, and its losses by name."
         return play_batch(self, examples, songs)
-
-    @classmethod
-    def load(cls, path: Path | str, device: str = "auto") -> Self:
-        "The embedding that `save` wrote, on this device."
-        return restored(cls, path, device)
 
 
 # %% ../nbs/03_ali.ipynb #03_ali-046
@@ -638,7 +603,7 @@ class ALIEmbedding(FittedGame):
         songs = song_numbers(songs, len(X)) if needs_songs(self) else None
         scale = X.float().mean().item(), X.float().std().item() or 1.0
         with torch.random.fork_rng():
-            self.start(tuple(X.shape[1:]), scale)
+            self.start(shape=X.shape[1:], scale=scale)
             train_epochs(Trainer(self, X, songs))
         return self
 

@@ -15,32 +15,25 @@ __all__ = [
     "find_map",
     "TextureSettings",
     "TextureNet",
-    "restored_texture",
     "FittedTexture",
     "TextureEmbedding",
 ]
 
 # %% ../nbs/texture.ipynb #texture-002
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from scipy.fft import dct
 from scipy.linalg import eigh
-from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 from torch import nn
 
 from song_metric.training import (
+    TrainedNets,
     Trainer,
     TrainingSettings,
-    load_state,
-    pick_device,
-    restore,
-    save_state,
-    seed_of,
     train_epochs,
 )
 
@@ -198,45 +191,21 @@ class TextureNet(nn.Module):
         return (statistics.to(self.mean.device) - self.mean) / self.scale @ self.directions
 
 
-# %% ../nbs/texture.ipynb #texture-057
-def restored_texture(kind: type, path: Path | str, device: str) -> "FittedTexture":
-    "A fitted estimator of a `kind`, from its file."
-    tensors, facts = load_state(path)
-    texture = kind(**facts["settings"], device=device)
-    with torch.random.fork_rng():
-        texture.start(tuple(facts["shape"]), *facts["numbers"])
-    restore(texture.game_, [], tensors)
-    texture.history_ = facts["history"]
-    return texture
-
-
 # %% ../nbs/texture.ipynb #texture-052
-class FittedTexture(ExampleTransformer, TextureSettings):
-    "A net with its settings: `game_`, `history_`, `shape_`, `numbers_`, `seed_` and `device_`."
+class FittedTexture(TrainedNets, TextureSettings):
+    "A net with its settings; beside what all have, `numbers_`: of statistics, and directions."
 
-    def start(self, shape: tuple[int, int], numbers: int, directions: int) -> None:
-        "A net that has learned nothing, for examples of a shape with so many statistics."
-        self.seed_ = seed_of(self.random_state)
-        self.device_ = pick_device(self.device)
-        torch.manual_seed(self.seed_)
-        self.numbers_ = numbers, directions
-        self.game_ = TextureNet(numbers, directions, self).to(self.device_)
-        self.history_: list[dict] = []
-        self._remember(shape)
+    made_for = "shape", "numbers"
 
-    def facts(self) -> dict:
-        "What the net was made with, as JSON would hold it."
-        return dict(settings=self.settings(), shape=self.shape_, numbers=self.numbers_)
+    def build(self) -> TextureNet:
+        "A net that has learned nothing."
+        return TextureNet(*self.numbers_, self).to(self.device_)
 
-    def save(self, path: Path | str, **facts: Any) -> None:
-        "Write weights, settings, history and JSON `facts` to one safetensors file."
-        check_is_fitted(self, "game_")
-        save_state(path, self.game_, **self.facts(), history=self.history_, **facts)
-
-    @classmethod
-    def load(cls, path: Path | str, device: str = "auto") -> Self:
-        "The embedding that `save` wrote, on this device."
-        return restored_texture(cls, path, device)
+    def play(self, turned: torch.Tensor, songs: np.ndarray) -> tuple[torch.Tensor, dict]:
+        "The loss of a batch `(n, direction)`, and by name."
+        songs = torch.from_numpy(songs).to(self.device_)
+        loss = nt_xent_loss(self.game_.view(turned), songs, self.temperature)
+        return loss, dict(agreement_loss=loss)
 
     @property
     def _n_features_out(self) -> int:
@@ -254,16 +223,10 @@ class TextureEmbedding(FittedTexture):
         statistics = texture_statistics(X)
         found = find_map(statistics, songs, self.directions, self.ridge)
         with torch.random.fork_rng():
-            self.start(X.shape[1:], *found["directions"].shape)
+            self.start(shape=X.shape[1:], numbers=found["directions"].shape)
             turned = self.game_.set_map(found).turn(torch.from_numpy(statistics))
             train_epochs(Trainer(self, turned, songs))
         return self
-
-    def play(self, turned: torch.Tensor, songs: np.ndarray) -> tuple[torch.Tensor, dict]:
-        "The loss of a batch `(n, direction)`, and by name."
-        songs = torch.from_numpy(songs).to(self.device_)
-        loss = nt_xent_loss(self.game_.view(turned), songs, self.temperature)
-        return loss, dict(agreement_loss=loss)
 
     @torch.no_grad()
     def transform(self, X: np.ndarray) -> np.ndarray:

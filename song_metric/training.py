@@ -17,6 +17,8 @@ __all__ = [
     "load_state",
     "restore",
     "laid_out_like",
+    "restored",
+    "TrainedNets",
     "resume",
     "rate_at",
     "set_rate",
@@ -32,7 +34,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,11 +42,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
 from .files import atomic_write
+from .metric import ExampleTransformer
 
 # %% ../nbs/training.ipynb #training-004
 PRECISIONS = "float32", "bfloat16"
@@ -179,6 +183,50 @@ def restore(game: nn.Module, optimizers: Iterable[Optimizer], tensors: dict) -> 
 def laid_out_like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     "A moment in its parameter's memory layout, which the fused optimiser takes for granted."
     return value if value.ndim == 0 else torch.empty_like(parameter).copy_(value)
+
+
+# %% ../nbs/training.ipynb #training-034
+def restored(kind: type, path: Path | str, device: str) -> "TrainedNets":
+    "A fitted estimator of a `kind`, from its file."
+    tensors, facts = load_state(path)
+    nets = kind(**facts["settings"], device=device)
+    with torch.random.fork_rng():
+        nets.start(**{name: facts[name] for name in kind.made_for})
+    restore(nets.game_, [], tensors)
+    nets.history_ = facts["history"]
+    return nets
+
+
+# %% ../nbs/training.ipynb #training-033
+class TrainedNets(ExampleTransformer):
+    "What embeddings with nets share: `game_`, `history_`, `shape_`, `seed_`, `device_`; a file."
+
+    made_for = ("shape",)  # what `start` is told: attributes, without their underscore
+
+    def start(self, **made: tuple) -> None:
+        "Begin with nets that have learned nothing, which `build` makes of what is told."
+        self.seed_ = seed_of(self.random_state)
+        self.device_ = pick_device(self.device)
+        torch.manual_seed(self.seed_)
+        self._remember(made["shape"])
+        vars(self).update({f"{name}_": tuple(value) for name, value in made.items()})
+        self.game_ = self.build()
+        self.history_: list[dict] = []
+
+    def facts(self) -> dict:
+        "What the nets were made with, as JSON would hold it."
+        made = {name: getattr(self, f"{name}_") for name in self.made_for}
+        return dict(settings=self.settings(), **made)
+
+    def save(self, path: Path | str, **facts: Any) -> None:
+        "Write weights, settings, history and JSON `facts` to one safetensors file."
+        check_is_fitted(self, "game_")
+        save_state(path, self.game_, **self.facts(), history=self.history_, **facts)
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "auto") -> Self:
+        "The embedding that `save` wrote, on this device."
+        return restored(cls, path, device)
 
 
 # %% ../nbs/training.ipynb #training-016
