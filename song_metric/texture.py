@@ -7,12 +7,16 @@ __all__ = [
     "GROUPS",
     "STEPS",
     "STILL",
+    "ENOUGH",
     "timbre",
     "rhythm",
     "texture_statistics",
     "TextureStatistics",
+    "song_scatters",
+    "fisher_directions",
     "song_directions",
     "find_map",
+    "ridge_for",
     "TextureSettings",
     "TextureNet",
     "FittedTexture",
@@ -109,13 +113,10 @@ class TextureStatistics(ExampleTransformer):
 
 
 # %% ../nbs/texture.ipynb #texture-041
-def song_directions(
-    statistics: np.ndarray, songs: np.ndarray, count: int, ridge: float = 0.3
-) -> np.ndarray:
-    """Directions `(number, count)` in which songs differ most, for how much their examples do.
+def song_scatters(statistics: np.ndarray, songs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances `(number, number)` of examples about their song's mean, and of these means.
 
-    `statistics`: `(example, number)`; `songs`: that of each, from 0. The variance of examples about
-    their songs is 1 in each direction; there are fewer where there are no more songs."""
+    `statistics`: `(example, number)`; `songs`: that of each, from 0."""
     sizes = np.bincount(songs)
     sums = np.zeros((len(sizes), statistics.shape[1]), np.float32)
     np.add.at(sums, songs, statistics)
@@ -123,12 +124,30 @@ def song_directions(
     about = statistics - means[songs]
     with threadpool_limits(1):
         within = (about.T @ about).astype(np.float64) / max(1, len(songs) - len(sizes))
-        between = np.cov(means.T.astype(np.float64))
-        within += ridge * np.trace(within) / len(within) * np.eye(len(within))
-        last = len(within) - 1
-        first = last + 1 - min(count, len(sizes) - 1, len(within))
-        _, found = eigh(between, within, subset_by_index=[first, last])
+        return within, np.cov(means.T.astype(np.float64))
+
+
+def fisher_directions(
+    within: np.ndarray, between: np.ndarray, count: int, ridge: float
+) -> np.ndarray:
+    """Directions `(number, count)` that vary most `between` songs, for how much `within` one.
+
+    The variance within songs is 1 in each direction, but for the `ridge`."""
+    within = within + ridge * np.trace(within) / len(within) * np.eye(len(within))
+    last = len(within) - 1
+    with threadpool_limits(1):
+        _, found = eigh(between, within, subset_by_index=[last + 1 - count, last])
     return found[:, ::-1].astype(np.float32)
+
+
+def song_directions(
+    statistics: np.ndarray, songs: np.ndarray, count: int, ridge: float = 0.3
+) -> np.ndarray:
+    """`fisher_directions` of statistics `(example, number)` of `songs`, that of each, from 0.
+
+    There are fewer where there are no more songs."""
+    most = min(count, int(songs.max()), statistics.shape[1])
+    return fisher_directions(*song_scatters(statistics, songs), most, ridge)
 
 
 # %% ../nbs/texture.ipynb #texture-045
@@ -141,6 +160,15 @@ def find_map(
     return dict(mean=mean, scale=scale, directions=np.ascontiguousarray(found))
 
 
+# %% ../nbs/texture.ipynb #texture-048
+ENOUGH = 300  # songs
+
+
+def ridge_for(ridge: float, songs: int, enough: int = ENOUGH) -> float:
+    "A `ridge` chosen on many songs, for so many `songs`."
+    return ridge * max(1.0, enough / songs) ** 2
+
+
 # %% ../nbs/texture.ipynb #texture-051
 @dataclass(eq=False, repr=False)
 class TextureSettings(TrainingSettings):
@@ -149,6 +177,7 @@ class TextureSettings(TrainingSettings):
     latent_dim: int = 64  # of the code
     directions: int = 256  # that the net is given
     ridge: float = 0.3  # on the variance within songs
+    enough: int = ENOUGH  # songs: with fewer, the ridge grows, and the directions are the code
     hidden: int = 512  # units between
     dropout: float = 0.5  # of directions, and of units
     temperature: float = 0.4  # of agreement
@@ -209,7 +238,7 @@ class FittedTexture(TrainedNets, TextureSettings):
 
     @property
     def _n_features_out(self) -> int:
-        return self.latent_dim if self.epochs else min(self.latent_dim, self.numbers_[1])
+        return self.latent_dim if self.history_ else min(self.latent_dim, self.numbers_[1])
 
 
 # %% ../nbs/texture.ipynb #texture-056
@@ -221,11 +250,14 @@ class TextureEmbedding(FittedTexture):
         X = as_examples(X, HALF)
         songs = song_numbers(songs, len(X))
         statistics = texture_statistics(X)
-        found = find_map(statistics, songs, self.directions, self.ridge)
+        count = songs.max() + 1
+        ridge = ridge_for(self.ridge, count, self.enough)
+        found = find_map(statistics, songs, self.directions, ridge)
         with torch.random.fork_rng():
             self.start(shape=X.shape[1:], numbers=found["directions"].shape)
             turned = self.game_.set_map(found).turn(torch.from_numpy(statistics))
-            train_epochs(Trainer(self, turned, songs))
+            if count >= self.enough:
+                train_epochs(Trainer(self, turned, songs))
         return self
 
     @torch.no_grad()
@@ -234,6 +266,6 @@ class TextureEmbedding(FittedTexture):
         statistics = texture_statistics(self._like_fitted(X, HALF))
         self.game_.eval()
         codes = self.game_.turn(torch.from_numpy(statistics))
-        if self.epochs:
+        if self.history_:
             codes = self.game_.view(codes)
         return codes[:, : self.latent_dim].cpu().numpy()

@@ -8,7 +8,7 @@ from song_metric.encoder import load_model
 from song_metric.metric import pool_songs
 from song_metric.texture import TextureEmbedding, TextureStatistics, song_directions
 
-SMALL = dict(batch_size=32, batches=5, progress=False, device="cpu")
+SMALL = dict(batch_size=32, batches=5, enough=0, progress=False, device="cpu")
 
 
 @pytest.fixture(scope="module")
