@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=["song_metric", "song_metric.*"]),
-    package_data={"song_metric": ["py.typed", "assets/*"]},
+    package_data={"song_metric": ["py.typed", "assets/*", "weights/*"]},
     install_requires=cfg["requirements"].split(),
     extras_require={
         "report": cfg["report_requirements"].split(),

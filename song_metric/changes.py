@@ -48,6 +48,7 @@ BOOKKEEPING = {
         *("files", "runs", "workers", "essence"),  # what lies where, and who does it
         *("chapters", "changes", "plans", "kernels", "report"),  # what runs, and when
         *("pages", "reproduction", "publishing", "cli", "doctor"),  # what is shown of it
+        "indexing",  # of which no report knows
         "data",  # earlier names
     )
 }

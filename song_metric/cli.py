@@ -18,6 +18,9 @@ __all__ = [
     "DataDir",
     "SourceParameter",
     "RunName",
+    "AnyRun",
+    "MusicFolder",
+    "IndexPlace",
     "Songs",
     "Files",
     "GrowingSpace",
@@ -54,6 +57,7 @@ __all__ = [
     "validate_command",
     "Where",
     "songs_inside",
+    "index_command",
     "print_songs",
     "print_songs_json",
     "Output",
@@ -619,6 +623,15 @@ def validate_command(
 
 # %% ../nbs/cli.ipynb #cli-018
 RunName = Annotated[str, typer.Option("--run", metavar="NAME", help="The run whose space is used.")]
+AnyRun = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="NAME",
+        help="The run whose space is used.",
+        show_default="the last index, else the demo's",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -629,26 +642,35 @@ class Where:
         Path | None,
         typer.Option(metavar="DIR", help="A saved space.", show_default="that of the run"),
     ] = None
-    run: RunName = "demo"
+    run: AnyRun = None
     runs_dir: RunsDir = None
 
     @property
+    def folder(self) -> Path | None:
+        "The folder of a space that is saved: the one named, or else, without a run, the last index."
+        from song_metric.space import last_index
+
+        return self.space or (None if self.run or self.runs_dir else last_index())
+
+    @property
     def name(self) -> str:
-        return self.space.resolve().name if self.space else self.run
+        "What the space is called."
+        return self.folder.resolve().name if self.folder else self.run or "demo"
 
     def load(self) -> "SongSpace":
         "The space; a `RunError` that lists the runs where there is none of that name."
         from song_metric.space import SongSpace
 
-        if self.space:
-            return SongSpace.load(self.space)
+        if self.folder:
+            return SongSpace.load(self.folder)
         root = runs_folder(self.runs_dir)
-        place = run_dir(self.run, root)
+        run = self.run or "demo"
+        place = run_dir(run, root)
         if not place.is_dir():
             runs = sorted(path.name for path in root.glob("*") if (path / "run.json").exists())
             there_are = f"There are: {', '.join(runs)} (--run)."
-            remedy = there_are if runs else "Make one with `song-metric report`."
-            raise RunError(f"There is no run {self.run!r}. {remedy}")
+            make = "Make one with `song-metric report`, or an index with `song-metric index DIR`."
+            raise RunError(f"There is no run {run!r}. {there_are if runs else make}")
         saved = place / "06_playlists" / "space"
         is_saved = (saved / "space.json").exists()
         return SongSpace.load(saved) if is_saved else SongSpace.from_run(place)
@@ -668,6 +690,46 @@ def songs_inside(space: "SongSpace", texts: list[str]) -> list[int]:
             )
         found.append(song)
     return found
+
+
+# %% ../nbs/cli.ipynb #cli-018c
+MusicFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of your music.")]
+IndexPlace = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Where the index is kept.", show_default="with what can be made again"
+    ),
+]
+
+
+@app.command("index")
+def index_command(folder: MusicFolder, space: IndexPlace = None, as_json: AsJson = False) -> None:
+    """Make or renew the space of a folder of music, with the encoder that ships.
+
+    Nothing is trained, and files that have not changed are not read again. Stopped, the same
+    command goes on. Files that cannot be used are listed with their reasons.
+
+    Examples:
+
+    - `song-metric index ~/Music`, then `song-metric map`
+    - `song-metric playlist "words of a title" --save evening.m3u8`
+    """
+    from song_metric.indexing import index_folder
+
+    try:
+        made = index_folder(folder, space)
+    except KeyboardInterrupt:
+        raise stopped() from None
+    rejected = made.rejected.to_dict("records")
+    if as_json:
+        facts = dict(songs=len(made.space), space=str(made.place), rejected=rejected)
+        return print_json(facts)
+    if rejected:
+        print_rows("Left out", rejected, 10)
+    print_text(f"{counted(len(made.space), 'song')} of {folder} in {made.place}")
+    print_text(
+        "Next: song-metric map, song-metric nearest SONG, song-metric playlist SONG", "green"
+    )
 
 
 # %% ../nbs/cli.ipynb #cli-019

@@ -62,9 +62,8 @@ class ReadSong:
     examples: np.ndarray  # (example, band, frame)
 
 
-def catalog_row(song_id: str, path: Path, duration: float) -> dict:
+def catalog_row(song_id: str, path: Path, duration: float, tags: dict[str, str]) -> dict:
     "The catalog row of a sound file, by its tags; where they are silent, by where it lies."
-    tags = read_tags(path)
     return dict(
         song_id=song_id,
         path=str(path.resolve()),
@@ -87,7 +86,8 @@ def read_song(
     try:
         sound, _, duration = read_middle(path, settings.preview_seconds, settings.sample_rate)
         examples = song_examples(sound, settings, song_id, seed)
-        return ReadSong(catalog_row(song_id, Path(path), duration), sound, examples)
+        row = catalog_row(song_id, Path(path), duration, read_tags(path))
+        return ReadSong(row, sound, examples)
     except Exception as error:  # whatever a decoder may do, the others go on
         return dict(path=path_text(path), reason=reason_for(error))
 

@@ -125,11 +125,13 @@ def file_facts(
     way: str,
     workers: int = 0,
     known: Path | str | None = None,
+    what: str = "checking files",
 ) -> list[dict]:
     """What `look` finds of each file, in order; those that have not changed are not opened again.
 
     `look`: path → facts; `reason` among them says why a file cannot be used, `passing` that they
-    are not to be remembered. `way`: how it looks, in a word; facts are kept apart by it.
+    are not to be remembered. `way`: how it looks, in a word; facts are kept apart by it. `what`:
+    the progress bar's title.
     """
     paths = [os.fspath(path) for path in paths]
     known = known or cache_home() / "files.sqlite"
@@ -137,7 +139,7 @@ def file_facts(
     facts = recall(known, keys)
     todo = [number for number, fact in enumerate(facts) if fact is None]
     workers = count_workers(workers, 1 + len(todo) // TURN)
-    found = in_parallel(look, [paths[number] for number in todo], workers, "checking files")
+    found = in_parallel(look, [paths[number] for number in todo], workers, what)
     fresh = []
     try:
         for fact, number in zip(found, todo):

@@ -21,6 +21,9 @@ __all__ = [
     "TextureNet",
     "FittedTexture",
     "TextureEmbedding",
+    "Corpus",
+    "mix_maps",
+    "mixed_embedding",
 ]
 
 # %% ../nbs/texture.ipynb #texture-002
@@ -269,3 +272,43 @@ class TextureEmbedding(FittedTexture):
         if self.history_:
             codes = self.game_.view(codes)
         return codes[:, : self.latent_dim].cpu().numpy()
+
+
+# %% ../nbs/texture.ipynb #texture-058
+@dataclass(frozen=True)
+class Corpus:
+    "Statistics `(example, number)` of the songs of a corpus, and its share in a mixture."
+
+    statistics: np.ndarray
+    songs: np.ndarray  # that of each example, from 0
+    share: float
+
+
+def mix_maps(corpora: list[Corpus], count: int, ridge: float) -> dict[str, np.ndarray]:
+    "As `find_map`, of several corpora; `mean` and `scale` are those of the first."
+    scales, scatters = [], []
+    for corpus in corpora:
+        mean, scale = corpus.statistics.mean(axis=0), corpus.statistics.std(axis=0) + 1e-6
+        scales.append((mean, scale))
+        scatters.append(song_scatters((corpus.statistics - mean) / scale, corpus.songs))
+    within, between = [
+        sum(corpus.share * each for corpus, each in zip(corpora, kind)) for kind in zip(*scatters)
+    ]
+    found = fisher_directions(within, between, count, ridge)
+    mean, scale = scales[0]
+    return dict(mean=mean, scale=scale, directions=np.ascontiguousarray(found))
+
+
+def mixed_embedding(
+    shape: tuple[int, int], corpora: list[Corpus], latent_dim: int = 64, ridge: float = 3.0
+) -> TextureEmbedding:
+    "The directions of several corpora, of examples of this `shape` (band, frame), as an embedding."
+    common = dict(epochs=0, hidden=1, progress=False)  # the net is not used
+    embedding = TextureEmbedding(
+        latent_dim=latent_dim, directions=latent_dim, ridge=ridge, **common
+    )
+    found = mix_maps(corpora, latent_dim, ridge)
+    with torch.random.fork_rng():
+        embedding.start(shape=shape, numbers=found["directions"].shape)
+    embedding.game_.set_map(found)
+    return embedding

@@ -34,7 +34,8 @@ ROOMS = {  # the notebooks beside the chapters, in the order in which they are r
     "Sound and songs": "audio synthesis names tags seen downloads data",
     "From a song to a point": "metric players texture encoder splits training register store",
     "Scores": "ruler retrieval hubs tables reproduction",
-    "The space": "search lookup points recipe growing saving space playlist_files listening map",
+    "The space": "search lookup points recipe growing saving space indexing "
+    "playlist_files listening map",
     "A report": "files runs workers chapters essence changes plans kernels report publishing",
     "Pages and commands": "render pages cli doctor",
 }
