@@ -62,6 +62,7 @@ __all__ = [
     "print_songs_json",
     "Output",
     "score_line",
+    "Wish",
     "nearest_command",
     "path_command",
     "playlist_command",
@@ -759,7 +760,7 @@ class Output:
 
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Save as a playlist: .m3u8, .xspf or .json."),
+        typer.Option(metavar="FILE", help="Save as a playlist: .m3u8, .xspf, .jspf or .json."),
     ] = None
     absolute: Annotated[
         bool, typer.Option("--absolute", help="Absolute paths in the saved playlist.")
@@ -792,6 +793,55 @@ def score_line(score: dict) -> str:
         f"{counted(score['artist_repeats'], 'artist')} repeated",
     ]
     return " · ".join(parts)
+
+
+# %% ../nbs/cli.ipynb #cli-019d
+@dataclass(frozen=True)
+class Wish:
+    "What a playlist should be made of: see `song_metric.wishes.Wishes`."
+
+    genre: Annotated[str | None, typer.Option(help="Only songs of this genre.")] = None
+    without_artist: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Nothing by them; may be repeated.")
+    ] = None
+    folder: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Only songs below; may be repeated.")
+    ] = None
+    without_folder: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="No songs below; may be repeated.")
+    ] = None
+    shortest: Annotated[float, typer.Option(min=0, help="No song of fewer minutes.")] = 0.0
+    longest: Annotated[
+        float | None, typer.Option(min=0, help="No song of more minutes.", show_default="any")
+    ] = None
+    without: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Nothing of a saved playlist; may be repeated."),
+    ] = None
+    one_per_artist: Annotated[
+        bool, typer.Option("--one-per-artist", help="One song of each artist.")
+    ] = False
+    no_variants: Annotated[
+        bool,
+        typer.Option("--no-variants", help="No live, remixed or other version of a song in it."),
+    ] = False
+    variety: Annotated[
+        float,
+        typer.Option(min=0, max=0.95, help="Leave out this share of all songs, by chance."),
+    ] = 0.0
+    seed: Annotated[
+        int | None, typer.Option(help="Of that chance.", show_default="another each time")
+    ] = None
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=1, help="So many minutes of music.", show_default="as -n says"),
+    ] = None
+
+    def make(self, space: "SongSpace", make: Callable, asked: list[int], n: int) -> "Playlist":
+        "The playlist as wished, of what `make` makes of a space, of ids and of a length."
+        from song_metric.wishes import Wishes, wished
+
+        return wished(space, make, asked, n, Wishes(**asdict(self)))
 
 
 # %% ../nbs/cli.ipynb #cli-020
@@ -837,17 +887,21 @@ def path_command(
     songs: Songs,
     *,
     n: Annotated[int, typer.Option("-n", min=2, help="How many songs in all.")] = 12,
+    wish: Wish,
     output: Output,
     where: Where,
 ) -> None:
     "Make a fluid playlist from the first song to the last, through those between."
     from song_metric.playlists import path, through
 
+    def make(space: "SongSpace", ids: list[str], n: int) -> "Playlist":
+        return path(space, *ids, n=n) if len(ids) == 2 else through(space, ids, n)
+
     space = where.load()
     found = songs_inside(space, songs)
     if len(found) < 2:
         raise UsageError("A path leads from one song to another: name two songs or more.")
-    output.take(path(space, *found, n=n) if len(found) == 2 else through(space, found, n))
+    output.take(wish.make(space, make, found, n))
 
 
 # %% ../nbs/cli.ipynb #cli-021
@@ -865,14 +919,24 @@ def playlist_command(
             help="0: the nearest songs; 1: far apart, in a neighbourhood ten times as large.",
         ),
     ] = 0.0,
+    wish: Wish,
     output: Output,
     where: Where,
 ) -> None:
-    "Make a playlist around one or more songs."
+    """Make a playlist around one or more songs.
+
+    Examples:
+
+    - `song-metric playlist "words of a title" --minutes 60 --one-per-artist`
+    - `song-metric playlist SONG --variety 0.5 --without yesterday.m3u8 --save today.m3u8`
+    """
     from song_metric.playlists import around
 
+    def make(space: "SongSpace", ids: list[str], n: int) -> "Playlist":
+        return around(space, ids, n, diversity)
+
     space = where.load()
-    output.take(around(space, songs_inside(space, songs), n, diversity))
+    output.take(wish.make(space, make, songs_inside(space, songs), n))
 
 
 # %% ../nbs/cli.ipynb #cli-021b
@@ -888,6 +952,7 @@ def mix_command(
         ),
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many songs.")] = 10,
+    wish: Wish,
     output: Output,
     where: Where,
 ) -> None:
@@ -895,8 +960,12 @@ def mix_command(
     from song_metric.playlists import mix
 
     space = where.load()
-    added = songs_inside(space, songs)
-    output.take(mix(space, added, songs_inside(space, subtract or []), n))
+    added, taken = songs_inside(space, songs), songs_inside(space, subtract or [])
+
+    def make(space: "SongSpace", ids: list[str], n: int) -> "Playlist":
+        return mix(space, ids[: len(added)], ids[len(added) :], n)
+
+    output.take(wish.make(space, make, [*added, *taken], n))
 
 
 # %% ../nbs/cli.ipynb #cli-022

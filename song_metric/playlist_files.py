@@ -5,18 +5,28 @@
 # %% auto #0
 __all__ = [
     "WRITERS",
+    "READERS",
     "m3u8_line",
     "write_m3u8",
     "file_uri",
     "write_xspf",
     "write_playlist_json",
+    "write_jspf",
     "save_playlist",
+    "uri_path",
+    "m3u_paths",
+    "xspf_paths",
+    "json_paths",
+    "read_playlist",
 ]
 
 # %% ../nbs/playlist_files.ipynb #playlist_files-002
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import url2pathname
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -77,7 +87,27 @@ def write_playlist_json(name: str, rows: list[dict], path: Path) -> None:
     write_json(path, dict(name=name, songs=[row | {"step": s} for row, s in zip(rows, steps)]))
 
 
-WRITERS = {".m3u8": write_m3u8, ".xspf": write_xspf, ".json": write_playlist_json}
+def write_jspf(name: str, rows: list[dict], path: Path) -> None:
+    "Write catalog rows as JSPF, which is XSPF in JSON."
+    tracks = [
+        dict(
+            location=[file_uri(row["path"])],
+            title=plain_text(row["title"]),
+            creator=plain_text(row["artist"]),
+            album=plain_text(row["album"]),
+            duration=round(1000 * row["duration"]),
+        )
+        for row in rows
+    ]
+    write_json(path, dict(playlist=dict(title=plain_text(name), track=tracks)))
+
+
+WRITERS = {
+    ".m3u8": write_m3u8,
+    ".xspf": write_xspf,
+    ".jspf": write_jspf,
+    ".json": write_playlist_json,
+}
 
 
 # %% ../nbs/playlist_files.ipynb #playlist_files-008
@@ -103,3 +133,57 @@ def save_playlist(name: str, songs: pd.DataFrame, path: Path, absolute: bool = F
             row["path"] = relative_path(row["path"], path.parent)
     with atomic_write(path) as aside:
         WRITERS[path.suffix](name, rows, aside)
+
+
+# %% ../nbs/playlist_files.ipynb #playlist_files-011
+def uri_path(text: str) -> str:
+    "The path that a URI reference names; another text is a path itself."
+    parts = urlsplit(text)
+    return url2pathname(parts.path) if parts.scheme == "file" else unquote(text)
+
+
+def m3u_paths(path: Path) -> list[str]:
+    "The entries of an M3U or M3U8 file."
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    return [uri_path(x) if x.startswith("file:") else x.removesuffix("\r") for x in lines]
+
+
+def xspf_paths(path: Path) -> list[str]:
+    "The locations in an XSPF file."
+    found = ElementTree.parse(path).findall(".//{*}track/{*}location")
+    return [uri_path(place.text.strip()) for place in found if place.text]
+
+
+def json_paths(path: Path) -> list[str]:
+    "The paths in a playlist that was saved as JSON, or the first locations in a JSPF file."
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if "playlist" in facts:
+        tracks = facts["playlist"]["track"]
+        return [uri_path(track["location"][0]) for track in tracks if track.get("location")]
+    return [song["path"] for song in facts["songs"] if song["path"]]
+
+
+READERS: dict[str, Callable[[Path], list[str]]] = {
+    ".m3u": m3u_paths,
+    ".m3u8": m3u_paths,
+    ".xspf": xspf_paths,
+    ".jspf": json_paths,
+    ".json": json_paths,
+}
+
+
+def read_playlist(path: Path) -> list[str]:
+    """The files that a playlist names, in order, as absolute paths.
+
+    A `RunError` for a file that is not there, or is no playlist.
+    """
+    if path.suffix not in READERS:
+        raise RunError(f"A playlist is one of {', '.join(READERS)}, and {path.name} is none.")
+    try:
+        found = READERS[path.suffix](path)
+    except OSError as error:
+        raise RunError(f"The playlist {str(path)!r} cannot be read: {error.strerror}.") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ElementTree.ParseError) as error:
+        raise RunError(f"{str(path)!r} is no playlist ({plain_text(error)}).") from None
+    return [os.path.abspath(path.parent / name) for name in found]
