@@ -48,7 +48,7 @@ BOOKKEEPING = {
         *("files", "runs", "workers", "essence"),  # what lies where, and who does it
         *("chapters", "changes", "plans", "kernels", "report"),  # what runs, and when
         *("pages", "reproduction", "publishing", "cli", "doctor"),  # what is shown of it
-        *("indexing", "wishes"),  # of which no report knows
+        *("indexing", "wishes", "why"),  # of which no report knows
         "data",  # earlier names
     )
 }

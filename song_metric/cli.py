@@ -67,6 +67,7 @@ __all__ = [
     "path_command",
     "playlist_command",
     "mix_command",
+    "why_command",
     "space_command",
     "add_command",
     "Sound",
@@ -966,6 +967,43 @@ def mix_command(
         return mix(space, ids[: len(added)], ids[len(added) :], n)
 
     output.take(wish.make(space, make, [*added, *taken], n))
+
+
+# %% ../nbs/cli.ipynb #cli-021c
+@app.command("why")
+@grouped
+def why_command(
+    a: Annotated[str, typer.Argument(metavar="SONG", help="A song: its id, or words of it.")],
+    b: Annotated[str, typer.Argument(metavar="OTHER", help="Another.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The HTML file.")] = Path(
+        "why.html"
+    ),
+    where: Where,
+    as_json: AsJson = False,
+) -> None:
+    """Say why two songs are near each other, or not: the excerpts that are most alike, to hear.
+
+    The page holds both excerpts, with pictures, and the two that are least alike.
+    """
+    from song_metric.why import compare_songs, tell_pair, tell_place, tell_shares, write_why
+
+    space = where.load()
+    found = compare_songs(space, *songs_inside(space, [a, b]))
+    write_why(space, found, out)
+    said = dict(
+        place=tell_place(space, found),
+        most_alike=tell_pair(found, True),
+        least_alike=tell_pair(found, False),
+        shares=tell_shares(found),
+    )
+    if as_json:
+        return print_json({"out": str(out), **said})
+    print_text(said["place"], "bold")
+    print_text(f"Most alike: {said['most_alike']}")
+    print_text(f"Least alike: {said['least_alike']}")
+    print_text(said["shares"])
+    print_text(f"Saved: {out}. Open it in a browser.")
 
 
 # %% ../nbs/cli.ipynb #cli-022

@@ -35,7 +35,7 @@ ROOMS = {  # the notebooks beside the chapters, in the order in which they are r
     "From a song to a point": "metric players texture encoder splits training register store",
     "Scores": "ruler retrieval hubs tables reproduction",
     "The space": "search lookup points recipe growing saving space indexing "
-    "wishes playlist_files listening map",
+    "wishes why playlist_files listening map",
     "A report": "files runs workers chapters essence changes plans kernels report publishing",
     "Pages and commands": "render pages cli doctor",
 }

@@ -20,7 +20,7 @@ from song_metric.encoder import SongEncoder, shipped_weights
 from song_metric.spectrograms import load_examples, load_settings
 from song_metric.texture import Corpus, mixed_embedding, texture_statistics
 
-SHARE = 0.25  # of the recordings, which are far fewer
+SHARE = 0.5  # of the recordings, which are far fewer
 PREVIEW, EXAMPLES = 120.0, 10  # seconds of a song that are read, and examples in them
 
 
