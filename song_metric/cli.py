@@ -57,6 +57,7 @@ __all__ = [
     "validate_command",
     "Where",
     "songs_inside",
+    "hub_line",
     "index_command",
     "print_songs",
     "print_songs_json",
@@ -185,7 +186,6 @@ def counted(n: int, thing: str) -> str:
 
 # %% ../nbs/cli.ipynb #cli-005
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -209,7 +209,13 @@ def options(
 ) -> None:
     """A metric space of songs, learned and measured.
 
-    Run the report, list the runs, check the installation, and use the space.
+    Your own music, at once:
+
+    - `song-metric index ~/Music` makes a space of it
+    - `song-metric map` shows it on one page
+    - `song-metric playlist "words of a title"` makes a playlist of songs that sound alike
+
+    The whole experiment, with tables and figures: `song-metric report`.
     """
 
 
@@ -704,6 +710,14 @@ IndexPlace = Annotated[
 ]
 
 
+def hub_line(hubs: dict[str, float]) -> str:
+    "How unevenly suggestions fall on songs, as text."
+    return (
+        f"{hubs['never']:.0%} of songs are nobody's ten nearest; "
+        f"the 1 % that are suggested most take {hubs['top_percent']:.0%} of all places."
+    )
+
+
 @app.command("index")
 def index_command(folder: MusicFolder, space: IndexPlace = None, as_json: AsJson = False) -> None:
     """Make or renew the space of a folder of music, with the encoder that ships.
@@ -724,11 +738,13 @@ def index_command(folder: MusicFolder, space: IndexPlace = None, as_json: AsJson
         raise stopped() from None
     rejected = made.rejected.to_dict("records")
     if as_json:
-        facts = dict(songs=len(made.space), space=str(made.place), rejected=rejected)
-        return print_json(facts)
+        facts = dict(songs=len(made.space), space=str(made.place), hubs=made.hubs)
+        return print_json(facts | dict(rejected=rejected))
     if rejected:
         print_rows("Left out", rejected, 10)
     print_text(f"{counted(len(made.space), 'song')} of {folder} in {made.place}")
+    if made.hubs:
+        print_text(hub_line(made.hubs))
     print_text(
         "Next: song-metric map, song-metric nearest SONG, song-metric playlist SONG", "green"
     )

@@ -6,6 +6,7 @@
 __all__ = [
     "VECTOR",
     "CODE",
+    "FEW",
     "load_weights",
     "vector_text",
     "text_vector",
@@ -23,7 +24,7 @@ __all__ = [
 import base64
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,10 @@ from .encoder import SongEncoder, shipped_weights
 from .essence import essence_sha256
 from .files import RunError, UsageError, file_digest
 from .growing import catalog_row
+from .hubs import hub_facts
 from .plans import name_run
 from .recipe import Recipe
+from .search import EXACT_UP_TO
 from .seen import file_facts
 from .sources._base import Looking
 from .space import SongSpace, last_index, remember_last, spaces_folder
@@ -117,6 +120,9 @@ def index_place(folder: Path) -> Path:
 
 
 # %% ../nbs/indexing.ipynb #indexing-051
+FEW = 100  # songs: of fewer, hubs say nothing
+
+
 @dataclass(frozen=True)
 class Index:
     "A folder's space, where it is kept, and which files were left out."
@@ -124,6 +130,12 @@ class Index:
     space: SongSpace
     place: Path
     rejected: pd.DataFrame  # path and reason
+
+    @cached_property
+    def hubs(self) -> dict[str, float]:
+        "How unevenly suggestions fall on songs: `hub_facts`; nothing of very few, or very many."
+        few_or_many = not FEW < len(self.space) <= EXACT_UP_TO
+        return {} if few_or_many else hub_facts(self.space.vectors)
 
 
 def index_folder(
