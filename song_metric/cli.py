@@ -55,6 +55,7 @@ __all__ = [
     "print_missing",
     "fetch_command",
     "validate_command",
+    "run_space",
     "Where",
     "songs_inside",
     "hub_line",
@@ -63,7 +64,9 @@ __all__ = [
     "print_songs_json",
     "Output",
     "score_line",
+    "several",
     "Wish",
+    "wished_for",
     "nearest_command",
     "path_command",
     "playlist_command",
@@ -642,6 +645,23 @@ AnyRun = Annotated[
 ]
 
 
+# %% ../nbs/cli.ipynb #cli-018y
+def run_space(run: str, root: Path) -> "SongSpace":
+    "The space of a run; a `RunError` that lists the runs where there is none of that name."
+    from song_metric.space import SongSpace
+
+    place = run_dir(run, root)
+    if not place.is_dir():
+        runs = sorted(path.name for path in root.glob("*") if (path / "run.json").exists())
+        there_are = f"There are: {', '.join(runs)} (--run)."
+        make = "Make one with `song-metric report`, or an index with `song-metric index DIR`."
+        raise RunError(f"There is no run {run!r}. {there_are if runs else make}")
+    saved = place / "06_playlists" / "space"
+    is_saved = (saved / "space.json").exists()
+    return SongSpace.load(saved) if is_saved else SongSpace.from_run(place)
+
+
+# %% ../nbs/cli.ipynb #cli-018x
 @dataclass(frozen=True)
 class Where:
     "Which space is asked: one that is saved, or that of a run."
@@ -655,7 +675,7 @@ class Where:
 
     @property
     def folder(self) -> Path | None:
-        "The folder of a space that is saved: the one named, or else, without a run, the last index."
+        "The folder of a saved space: the one named or, without a run, the last index."
         from song_metric.space import last_index
 
         return self.space or (None if self.run or self.runs_dir else last_index())
@@ -666,22 +686,12 @@ class Where:
         return self.folder.resolve().name if self.folder else self.run or "demo"
 
     def load(self) -> "SongSpace":
-        "The space; a `RunError` that lists the runs where there is none of that name."
+        "The space; a `RunError` where there is none of that name."
         from song_metric.space import SongSpace
 
         if self.folder:
             return SongSpace.load(self.folder)
-        root = runs_folder(self.runs_dir)
-        run = self.run or "demo"
-        place = run_dir(run, root)
-        if not place.is_dir():
-            runs = sorted(path.name for path in root.glob("*") if (path / "run.json").exists())
-            there_are = f"There are: {', '.join(runs)} (--run)."
-            make = "Make one with `song-metric report`, or an index with `song-metric index DIR`."
-            raise RunError(f"There is no run {run!r}. {there_are if runs else make}")
-        saved = place / "06_playlists" / "space"
-        is_saved = (saved / "space.json").exists()
-        return SongSpace.load(saved) if is_saved else SongSpace.from_run(place)
+        return run_space(self.run or "demo", runs_folder(self.runs_dir))
 
 
 # %% ../nbs/cli.ipynb #cli-018b
@@ -718,6 +728,7 @@ def hub_line(hubs: dict[str, float]) -> str:
     )
 
 
+# %% ../nbs/cli.ipynb #cli-018cx
 @app.command("index")
 def index_command(folder: MusicFolder, space: IndexPlace = None, as_json: AsJson = False) -> None:
     """Make or renew the space of a folder of music, with the encoder that ships.
@@ -813,52 +824,51 @@ def score_line(score: dict) -> str:
 
 
 # %% ../nbs/cli.ipynb #cli-019d
+def several(kind: type, metavar: str, what: str) -> object:
+    "An option that may be repeated."
+    return Annotated[
+        list[kind] | None, typer.Option(metavar=metavar, help=f"{what}; may be repeated.")
+    ]
+
+
 @dataclass(frozen=True)
 class Wish:
-    "What a playlist should be made of: see `song_metric.wishes.Wishes`."
+    "What a playlist should be made of: see `Wishes`."
 
-    genre: Annotated[str | None, typer.Option(help="Only songs of this genre.")] = None
-    without_artist: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Nothing by them; may be repeated.")
-    ] = None
-    folder: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="Only songs below; may be repeated.")
-    ] = None
-    without_folder: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="No songs below; may be repeated.")
-    ] = None
+    genre: Annotated[str | None, typer.Option(help="Only this genre.")] = None
+    without_artist: several(str, "NAME", "Nothing by them") = None
+    folder: several(Path, "DIR", "Only songs below") = None
+    without_folder: several(Path, "DIR", "No songs below") = None
     shortest: Annotated[float, typer.Option(min=0, help="No song of fewer minutes.")] = 0.0
     longest: Annotated[
-        float | None, typer.Option(min=0, help="No song of more minutes.", show_default="any")
+        float | None, typer.Option(min=0, help="Nor of more.", show_default="any")
     ] = None
-    without: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Nothing of a saved playlist; may be repeated."),
-    ] = None
-    one_per_artist: Annotated[
-        bool, typer.Option("--one-per-artist", help="One song of each artist.")
-    ] = False
+    without: several(Path, "FILE", "Nothing of a saved playlist") = None
+    one_per_artist: Annotated[bool, typer.Option("--one-per-artist", help="No artist twice.")] = (
+        False
+    )
     no_variants: Annotated[
-        bool,
-        typer.Option("--no-variants", help="No live, remixed or other version of a song in it."),
+        bool, typer.Option("--no-variants", help="No other version of a song in it.")
     ] = False
     variety: Annotated[
-        float,
-        typer.Option(min=0, max=0.95, help="Leave out this share of all songs, by chance."),
+        float, typer.Option(min=0, max=0.95, help="Share of songs left out by chance.")
     ] = 0.0
     seed: Annotated[
         int | None, typer.Option(help="Of that chance.", show_default="another each time")
     ] = None
     minutes: Annotated[
-        float | None,
-        typer.Option(min=1, help="So many minutes of music.", show_default="as -n says"),
+        float | None, typer.Option(min=1, help="So long, in all.", show_default="as -n says")
     ] = None
 
-    def make(self, space: "SongSpace", make: Callable, asked: list[int], n: int) -> "Playlist":
-        "The playlist as wished, of what `make` makes of a space, of ids and of a length."
-        from song_metric.wishes import Wishes, wished
 
-        return wished(space, make, asked, n, Wishes(**asdict(self)))
+# %% ../nbs/cli.ipynb #cli-019e
+def wished_for(
+    space: "SongSpace", make: Callable, asked: list[int], n: int, wish: Wish
+) -> "Playlist":
+    "The playlist as wished, of what `make` makes of a space, of ids and of a length."
+    from song_metric.wishes import Wishes, wished
+
+    return wished(space, make, asked, n, Wishes(**asdict(wish)))
 
 
 # %% ../nbs/cli.ipynb #cli-020
@@ -918,7 +928,7 @@ def path_command(
     found = songs_inside(space, songs)
     if len(found) < 2:
         raise UsageError("A path leads from one song to another: name two songs or more.")
-    output.take(wish.make(space, make, found, n))
+    output.take(wished_for(space, make, found, n, wish))
 
 
 # %% ../nbs/cli.ipynb #cli-021
@@ -953,7 +963,7 @@ def playlist_command(
         return around(space, ids, n, diversity)
 
     space = where.load()
-    output.take(wish.make(space, make, songs_inside(space, songs), n))
+    output.take(wished_for(space, make, songs_inside(space, songs), n, wish))
 
 
 # %% ../nbs/cli.ipynb #cli-021b
@@ -982,7 +992,7 @@ def mix_command(
     def make(space: "SongSpace", ids: list[str], n: int) -> "Playlist":
         return mix(space, ids[: len(added)], ids[len(added) :], n)
 
-    output.take(wish.make(space, make, [*added, *taken], n))
+    output.take(wished_for(space, make, [*added, *taken], n, wish))
 
 
 # %% ../nbs/cli.ipynb #cli-021c

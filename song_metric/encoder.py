@@ -11,6 +11,7 @@ __all__ = [
     "recipe_facts",
     "example_codes",
     "SongEncoder",
+    "shipped_encoder",
 ]
 
 # %% ../nbs/encoder.ipynb #encoder-002
@@ -66,6 +67,7 @@ def recipe_facts(recipe: Recipe) -> dict:
     return dict(settings=recipe.settings, model=model, seed=recipe.seed, pooling=recipe.pooling)
 
 
+# %% ../nbs/encoder.ipynb #encoder-010x
 def example_codes(model: Model, examples: np.ndarray) -> np.ndarray:
     "Codes of `(example, band, frame)`: of texture one each, of ALI one a patch."
     if isinstance(model, ALIEmbedding):
@@ -110,7 +112,8 @@ class SongEncoder:
         "The encoder of a run's space."
         return cls(**recipe_facts(read_recipe(run)))
 
-    @classmethod
-    def shipped(cls) -> Self:
-        "The encoder that comes with the package."
-        return cls.load(shipped_weights())
+
+# %% ../nbs/encoder.ipynb #encoder-014
+def shipped_encoder() -> SongEncoder:
+    "The encoder that comes with the package."
+    return SongEncoder.load(shipped_weights())

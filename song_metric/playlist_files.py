@@ -173,6 +173,7 @@ READERS: dict[str, Callable[[Path], list[str]]] = {
 }
 
 
+# %% ../nbs/playlist_files.ipynb #playlist_files-011x
 def read_playlist(path: Path) -> list[str]:
     """The files that a playlist names, in order, as absolute paths.
 

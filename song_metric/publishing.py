@@ -26,6 +26,7 @@ from .runs import home, outputs
 
 # %% ../nbs/publishing.ipynb #publishing-005
 SHARED = {  # what of each chapter README and results may show
+    "03_ali": ("training.json",),
     "04_evaluation": ("scores.csv", "ruler.csv", "paired.csv", "*.md", "*.tex"),
     "05_visualization": ("*.png", "*.pdf"),
     "06_playlists": ("suggestions.md", "hubs.md", "paths.md"),

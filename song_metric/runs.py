@@ -26,6 +26,7 @@ __all__ = [
     "device_name",
     "set_manifest_aside",
     "remove_left_over",
+    "processor_name",
     "describe_work",
     "Chapter",
 ]
@@ -290,6 +291,15 @@ def remove_left_over(folder: Path, written: set[str]) -> None:
             (folder / name).unlink()
 
 
+def processor_name() -> str:
+    "What the processor calls itself, or its kind where it does not say."
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+# %% ../nbs/runs.ipynb #runs-024ax
 def describe_work(chapter: "Chapter") -> dict:
     "What a chapter has read and written, with what, and how long it took."
     folder = chapter.folder
@@ -302,6 +312,7 @@ def describe_work(chapter: "Chapter") -> dict:
         versions=package_versions(),
         python=platform.python_version(),
         platform=platform.platform(),
+        processor=processor_name(),
         git=git_state(),
         device=device_name(),
         started=chapter.started.isoformat(timespec="seconds"),

@@ -119,6 +119,7 @@ def lasts(fact: dict) -> bool:
 TURN = 64  # files: so many take about as long to look at as a process takes to start
 
 
+# %% ../nbs/seen.ipynb #seen-047x
 def file_facts(
     paths: Iterable[Path | str],
     look: Callable[[str], dict],

@@ -225,13 +225,13 @@ def name_scores(cells: pd.DataFrame, numbers: bool = True) -> str:
 def claim(cells: pd.DataFrame, embedding: str, other: str) -> str:
     "One sentence on a `contrast`: in which scores one outperforms the other, and in which not."
     ahead, behind = cells[cells["low"] > 0], cells[cells["high"] < 0]
-    embedding = embedding[:1].upper() + embedding[1:]
+    name = embedding[:1].upper() + embedding[1:]
     if len(ahead) == len(cells):
         large = (cells.loc[CLUSTERED, "ratio"] >= LARGE_MARGIN).all()
         margin = " by a large margin" if large else ""
-        return f"{embedding} outperforms {other}{margin}, in every score: {name_scores(cells)}."
+        return f"{name} outperforms {other}{margin}, in every score: {name_scores(cells)}."
     if len(behind) == len(cells):
-        return f"{embedding} falls behind {other} in every score: {name_scores(cells)}."
+        return f"{name} falls behind {other} in every score: {name_scores(cells)}."
     said = []
     if len(ahead):
         said.append(f"outperforms {other} in {name_scores(ahead)}")
@@ -239,7 +239,7 @@ def claim(cells: pd.DataFrame, embedding: str, other: str) -> str:
         said.append(f"falls behind {other} in {name_scores(behind)}")
     if not said:
         return f"No difference between {embedding} and {other} is shown."
-    return f"{embedding} {', and '.join(said)}; no more is shown."
+    return f"{name} {', and '.join(said)}; no more is shown."
 
 
 def not_shown(cells: pd.DataFrame, embedding: str, other: str) -> str:

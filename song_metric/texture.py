@@ -143,6 +143,7 @@ def fisher_directions(
     return found[:, ::-1].astype(np.float32)
 
 
+# %% ../nbs/texture.ipynb #texture-041x
 def song_directions(
     statistics: np.ndarray, songs: np.ndarray, count: int, ridge: float = 0.3
 ) -> np.ndarray:
@@ -299,6 +300,7 @@ def mix_maps(corpora: list[Corpus], count: int, ridge: float) -> dict[str, np.nd
     return dict(mean=mean, scale=scale, directions=np.ascontiguousarray(found))
 
 
+# %% ../nbs/texture.ipynb #texture-058x
 def mixed_embedding(
     shape: tuple[int, int], corpora: list[Corpus], latent_dim: int = 64, ridge: float = 3.0
 ) -> TextureEmbedding:

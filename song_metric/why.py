@@ -96,6 +96,7 @@ class Comparison:
         return int(i), int(j)
 
 
+# %% ../nbs/why.ipynb #why-021x
 def compare_songs(space: SongSpace, a: int, b: int) -> Comparison:
     "Two songs (positions) of a space that has an encoder."
     if a == b:
@@ -138,7 +139,8 @@ def tell_place(space: SongSpace, found: Comparison) -> str:
     "How near the second song is to the first, among all songs."
     a, b = (name_song(space, each.song) for each in (found.a, found.b))
     place = "nearest" if found.rank == 1 else f"{ordinal(found.rank)} nearest"
-    return f"{b} is the {place} of {found.others:,} songs to {a}, at a distance of {found.distance:.2f}."
+    said = f"{b} is the {place} of {found.others:,} songs to {a}"
+    return f"{said}, at a distance of {found.distance:.2f}."
 
 
 def tell_pair(found: Comparison, nearest: bool) -> str:
@@ -152,6 +154,7 @@ def tell_pair(found: Comparison, nearest: bool) -> str:
     )
 
 
+# %% ../nbs/why.ipynb #why-031x
 def tell_shares(found: Comparison) -> str:
     "What of the distance comes from where excerpts lie, and what from how they scatter."
     share = found.mean_share
@@ -190,6 +193,7 @@ def heard(space: SongSpace, excerpts: Excerpts, code: int) -> dict[str, str]:
     )
 
 
+# %% ../nbs/why.ipynb #why-041x
 def why_facts(space: SongSpace, found: Comparison) -> dict[str, Any]:
     "What a page says of two songs."
     facts = dict(place=tell_place(space, found), shares=tell_shares(found))

@@ -84,6 +84,7 @@ def in_playlist(space: SongSpace, file: Path) -> np.ndarray:
     return found
 
 
+# %% ../nbs/wishes.ipynb #wishes-021x
 def allowed(space: SongSpace, wishes: Wishes) -> np.ndarray:
     "Which songs may be in a playlist `(song,)`."
     minutes = space.songs["duration"].to_numpy(float) / 60
@@ -135,6 +136,7 @@ def song_keys(space: SongSpace, wishes: Wishes) -> list[np.ndarray]:
     return keys
 
 
+# %% ../nbs/wishes.ipynb #wishes-031x
 def surplus(keys: Sequence[np.ndarray], songs: Sequence[int], asked: Sequence[int]) -> np.ndarray:
     """Songs that must go, positions, so that nothing in a playlist of `songs` comes twice.
 

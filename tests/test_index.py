@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from song_metric.encoder import SongEncoder, shipped_weights
+from song_metric.encoder import shipped_encoder, shipped_weights
 from song_metric.indexing import index_folder
 from song_metric.space import SongSpace
 
@@ -65,7 +65,7 @@ def files_of(place: Path) -> dict[str, bytes]:
 
 def test_the_encoder_that_ships_is_small_and_whole():
     assert shipped_weights().stat().st_size < 2e6
-    vector = SongEncoder.shipped().encode(tune(0), "a song")
+    vector = shipped_encoder().encode(tune(0), "a song")
     assert np.isfinite(vector).all() and vector.std() > 0
 
 
