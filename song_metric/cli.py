@@ -850,9 +850,7 @@ class Wish:
     no_variants: Annotated[
         bool, typer.Option("--no-variants", help="No other version of a song in it.")
     ] = False
-    variety: Annotated[
-        float, typer.Option(min=0, max=0.95, help="Share of songs left out by chance.")
-    ] = 0.0
+    variety: Annotated[float, typer.Option(min=0, max=0.95, help="Share left out by chance.")] = 0.0
     seed: Annotated[
         int | None, typer.Option(help="Of that chance.", show_default="another each time")
     ] = None
