@@ -121,21 +121,15 @@ def test_what_is_new_changed_moved_or_gone_is_noticed(music, cache):
     assert changed == ["a/06.wav"]
 
 
-@pytest.mark.parametrize("kind", ["flac", "ogg"])
-def test_another_format_gives_the_vector_of_its_wav(kind, music, cache):
-    for path in list(music.rglob("*.wav")):
-        if path.name == "again.wav":
-            path.unlink()
-    wav = index_folder(music).space
-    for path in list(music.rglob("*.wav")):
-        sound, rate = sf.read(path)
-        sf.write(path.with_suffix(f".{kind}"), sound, rate)
-        path.unlink()
-    other = index_folder(music).space
-    assert [Path(song).stem for song in other.positions] == [Path(s).stem for s in wav.positions]
-    own = np.linalg.norm(wav.vectors - other.vectors, axis=1)
-    nearest = wav.neighbours(1)[1][:, 0]
-    assert (own < nearest).all(), "a song is nearer to itself than to any other"
+@pytest.mark.parametrize("kind", ["flac", "aiff", "caf"])
+def test_another_format_gives_the_vector_of_its_wav(kind, tmp_path):
+    "Of formats that lose nothing: what others lose of noise, they lose of these tunes."
+    encoder = shipped_encoder()
+    files = [tmp_path / "tune.wav", tmp_path / f"tune.{kind}"]
+    for file in files:
+        sf.write(file, tune(0), RATE)
+    wav, other = [encoder.encode(file, "a song") for file in files]
+    assert np.linalg.norm(wav - other) < 1e-3 * np.linalg.norm(wav)
 
 
 def test_a_folder_without_music_says_so(tmp_path, cache):
