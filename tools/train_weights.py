@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from song_metric.encoder import SongEncoder, shipped_weights
+from song_metric.sources.soundtracks import KEPT_FOR_JUDGING
 from song_metric.spectrograms import load_examples, load_settings
 from song_metric.texture import Corpus, mixed_embedding, texture_statistics
 
 SHARE = 0.5  # of the recordings, which are far fewer
-JUDGES = {"Sectoid"}  # albums that weights are judged by, and never learn from
 PREVIEW, EXAMPLES = 120.0, 10  # seconds of a song that are read, and examples in them
 
 
 def load_corpus(run: Path, share: float) -> Corpus:
     "All songs of a run, but those that judge."
     examples, songs = load_examples(run)
-    known = examples[~songs["album"].isin(JUDGES)]
+    known = examples[~songs["album"].isin(KEPT_FOR_JUDGING)]
     statistics = np.concatenate([texture_statistics(song) for song in known])
     songs = np.repeat(np.arange(len(known)), known.shape[1])
     return Corpus(statistics, songs, share)

@@ -59,7 +59,7 @@ NINE = (
     "warzone2100-music",
     "wesnoth-1.16-music",
 )
-SUBSETS = ("nine", "all")
+SUBSETS = ("small", "full")
 KEPT_FOR_JUDGING = ("Sectoid",)  # albums that weights which ship never learn from
 
 
@@ -83,7 +83,7 @@ def in_subset(index: pd.DataFrame, subset: str) -> pd.DataFrame:
     if subset not in SUBSETS:
         names = ", ".join(SUBSETS)
         raise RunError(f"There is no subset {subset!r} of soundtracks: choose one of {names}.")
-    return index if subset == "all" else index[index["package"].isin(NINE)]
+    return index if subset == "full" else index[index["package"].isin(NINE)]
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-009
@@ -224,20 +224,20 @@ def choose(index: pd.DataFrame, packages: str, subset: str) -> pd.DataFrame:
 def fetch(
     data: str = "",
     *,
-    subset: str = "nine",
+    subset: str = "small",
     packages: str = "",
     keep_packages: bool = False,
     index: Path | str | None = None,
 ) -> list[dict]:
     """Fetch the soundtracks; what is there with the right checksum stays.
 
-    `subset`: "nine" or "all". `packages`: names, parted by commas, instead of a subset.
+    `subset`: "small" or "full". `packages`: names, by commas, instead of it.
     `keep_packages`: keep the .deb files, too. `index`: another index, all of it. What could not be
     had (path, reason) comes back; a `RunError` where a package cannot be had, or dpkg-deb is
     missing.
     """
     folder = source_folder("soundtracks", data)
-    chosen = choose(load_index(index), packages, subset if index is None else "all")
+    chosen = choose(load_index(index), packages, subset if index is None else "full")
     if not shutil.which("dpkg-deb"):
         raise RunError(
             "The packages are opened with dpkg-deb, and this system has none (Debian, Ubuntu: "
@@ -269,7 +269,7 @@ def track_row(row: dict, folder: Path, label: str) -> dict:
 
 
 def catalog(
-    *, data: str = "", subset: str = "nine", label: str = "album", looking: Looking
+    *, data: str = "", subset: str = "small", label: str = "album", looking: Looking
 ) -> tuple[list[dict], list[dict]]:
     "The soundtracks of a subset, as fetched. A `RunError` where there are none."
     folder = source_folder("soundtracks", data)
@@ -284,7 +284,7 @@ def catalog(
 
 
 # %% ../../nbs/sources/soundtracks.ipynb #soundtracks-014b
-def validate(data: str = "", *, subset: str = "nine") -> Faults:
+def validate(data: str = "", *, subset: str = "small") -> Faults:
     "(missing, invalid) files (path, reason) of a subset, by the checksums of the index."
     folder = source_folder("soundtracks", data)
     rows = in_subset(load_index(), subset).itertuples()
@@ -300,7 +300,7 @@ SOURCE = Source(
     size="0.9 GB of packages, 0.6 GB of music; or 5.1 and 1.7 GB",
     time="the download, and a minute to unpack; for all, ten minutes",
     needs="apt and dpkg-deb (Debian, Ubuntu), or the packages and dpkg-deb; no account",
-    command="song-metric fetch soundtracks -p subset=nine",
+    command="song-metric fetch soundtracks -p subset=small",
     citation="The authors named in data/soundtracks/tracks.csv; packaged by Debian",
     labels=("album", "artist"),
     catalog=catalog,
